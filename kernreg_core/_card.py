@@ -1,0 +1,219 @@
+"""Cards: what an entry is, in words that ``find`` searches. Standard library only.
+
+A card is written by a plugin's light module; reading it imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from .errors import ParameterError
+from .vocabulary import CAPABILITIES, DOMAINS, KINDS, TAGS, parse_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """A paper, book or program that an entry comes from.
+
+    Parameters
+    ----------
+    title : str
+    authors : tuple of str
+        "Given Family" each.
+    year : int, optional
+    venue : str
+        Journal, conference or publisher.
+    arxiv, doi, url : str
+        Identifiers, without a resolver's address in `arxiv` and `doi`.
+    """
+
+    title: str
+    authors: tuple[str, ...] = ()
+    year: int | None = None
+    venue: str = ""
+    arxiv: str = ""
+    doi: str = ""
+    url: str = ""
+
+    def key(self) -> str:
+        """The BibTeX key: first author's family name, year, first word of the title."""
+        author = self.authors[0].split()[-1] if self.authors else ""
+        words = [word for word in re.findall(r"[A-Za-z0-9]+", self.title) if len(word) > 3 or word == self.title]
+        return re.sub(r"\W", "", f"{author}{self.year or ''}{words[0] if words else ''}".lower()) or "reference"
+
+    def bibtex(self) -> str:
+        """The BibTeX entry.
+
+        Examples
+        --------
+        >>> print(Reference(title="A Title", authors=("Ann Author",), year=2020, doi="10.1/x").bibtex())
+        @misc{author2020title,
+          title = {{A Title}},
+          author = {Ann Author},
+          year = {2020},
+          doi = {10.1/x},
+        }
+        """
+        fields = {
+            "title": f"{{{self.title}}}",
+            "author": " and ".join(self.authors),
+            "year": str(self.year or ""),
+            "journal": self.venue,
+            "eprint": self.arxiv,
+            "archiveprefix": "arXiv" if self.arxiv else "",
+            "doi": self.doi,
+            "url": self.url,
+        }
+        kind = "article" if self.venue else "misc"
+        lines = [f"  {name} = {{{value}}}," for name, value in fields.items() if value]
+        return "\n".join([f"@{kind}{{{self.key()},", *lines, "}"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """A statement of a paper about an entry, with the function that measures it.
+
+    Parameters
+    ----------
+    paper : Reference
+    statement : str
+        What the paper says, in a sentence.
+    measure : str
+        ``"module:function"`` inside the card's own distribution, imported when used.
+    threshold : float
+        What the measured figure is compared with.
+    direction : {'>=', '<='}
+    cost : float
+        Seconds the measurement takes on two cores.
+    needs : tuple of str
+        What must be there for it to run: libraries, data, devices.
+    """
+
+    paper: Reference
+    statement: str
+    measure: str
+    threshold: float
+    direction: str
+    cost: float
+    needs: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.direction not in (">=", "<="):
+            raise ParameterError(f"direction: expected '>=' or '<=', got {self.direction!r}")
+        check_target(self.measure, "measure")
+
+
+def check_target(target: str, argument: str) -> None:
+    """Raise ParameterError unless `target` has the form ``module:qualified.name``."""
+    if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", target):
+        raise ParameterError(f"{argument}: expected 'module:function', got {target!r}")
+
+
+def _check_words(argument: str, given: frozenset[str], vocabulary: dict[str, str]) -> None:
+    if unknown := sorted(given - vocabulary.keys()):
+        raise ParameterError(
+            f"{argument}: expected words of the closed vocabulary, got {', '.join(map(repr, unknown))}; "
+            f"known: {', '.join(vocabulary)}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """The light, immutable description of one entry: what ``find`` searches.
+
+    Parameters
+    ----------
+    name : str
+        ``family.name``; the entry point of the same name says where the object is.
+    kind : {'kernel', 'sampler', 'solver'}
+    summary : str
+        One line.
+    domain : str, optional
+        What one item is; see :data:`kernreg_core.vocabulary.DOMAINS`. None for what works on any.
+    capabilities : collection of str
+        What holds at the default parameters; see :data:`kernreg_core.vocabulary.CAPABILITIES`.
+    tags : collection of str
+        See :data:`kernreg_core.vocabulary.TAGS`.
+    references : tuple of Reference
+        The papers the entry implements.
+    claims : tuple of Claim
+    aliases : tuple of str
+        Other names people search for; ``find(text=...)`` sees them.
+    parameters : dict of str to str
+        One line about each constructor parameter.
+    example : str
+        ``"module:function"`` that returns a small working example.
+    pair_cost : {'low', 'high'}
+    plugin, version : str
+        The distribution it comes from; filled by the registry.
+
+    Raises
+    ------
+    ParameterError
+        If a field is outside its vocabulary.
+
+    Examples
+    --------
+    >>> Card(name="acme.cosine", kind="kernel", summary="Cosine similarity.", domain="vectors")
+    <Card acme.cosine: kernel on vectors. Cosine similarity.>
+    """
+
+    name: str
+    kind: str
+    summary: str = ""
+    domain: str | None = None
+    capabilities: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
+    references: tuple[Reference, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    aliases: tuple[str, ...] = ()
+    parameters: dict[str, str] = field(default_factory=dict, hash=False)
+    example: str = ""
+    pair_cost: str = "low"
+    plugin: str = ""
+    version: str = ""
+
+    def __post_init__(self) -> None:
+        parse_name(self.name)
+        if self.kind not in KINDS:
+            raise ParameterError(f"kind: expected one of {', '.join(KINDS)}, got {self.kind!r}")
+        if self.domain is not None and self.domain not in DOMAINS:
+            raise ParameterError(f"domain: expected one of {', '.join(DOMAINS)}, got {self.domain!r}")
+        for argument, vocabulary in (("capabilities", CAPABILITIES), ("tags", TAGS)):
+            given = getattr(self, argument)
+            if type(given) is not frozenset:
+                given = frozenset([given] if isinstance(given, str) else given)
+                object.__setattr__(self, argument, given)
+            if not given <= vocabulary.keys():
+                _check_words(argument, given, vocabulary)
+        if self.pair_cost not in ("low", "high"):
+            raise ParameterError(f"pair_cost: expected 'low' or 'high', got {self.pair_cost!r}")
+        if self.example:
+            check_target(self.example, "example")
+
+    @property
+    def family(self) -> str:
+        """The part of the name before the dot."""
+        return self.name.partition(".")[0]
+
+    def placed(self, plugin: str, version: str) -> Card:
+        """This card, with the distribution it was found in."""
+        # 500 cards are placed in the first find: a copied dictionary is ten times faster than replace()
+        card = object.__new__(Card)
+        card.__dict__.update(self.__dict__, plugin=plugin, version=version)
+        return card
+
+    def to_dict(self) -> dict[str, Any]:
+        """The card as JSON-ready data."""
+        from dataclasses import asdict
+
+        found = asdict(self)
+        found["capabilities"] = sorted(self.capabilities)
+        found["tags"] = sorted(self.tags)
+        return found
+
+    def __repr__(self) -> str:
+        where = f"{self.kind} on {self.domain}" if self.domain else self.kind
+        return f"<Card {self.name}: {where}. {self.summary}>".replace(". >", ">")

@@ -1,0 +1,101 @@
+"""What the composites share: their parts, and what follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from ._parts import PreparedParts, capabilities_of, is_kernel_like, split_parts
+from .arrays import describe, length
+from .base import BaseKernel, provides
+from .errors import InputError, ParameterError
+
+
+class Composite(BaseKernel):
+    """What the composites share: their parts, and what follows from them."""
+
+    def parts(self) -> list[Any]:
+        """The parts, in order."""
+        raise NotImplementedError
+
+    @property
+    def domain(self) -> str:  # type: ignore[override]
+        """The parts' domain; a foreign part follows the others."""
+        found = {part.domain for part in self.parts() if isinstance(getattr(part, "domain", None), str)}
+        if len(found) > 1:
+            raise ParameterError(
+                f"{type(self).__name__}: expected parts of one domain, got "
+                + ", ".join(f"{part!r} on {part.domain}" for part in self.parts() if hasattr(part, "domain"))
+            )
+        return found.pop() if found else ""
+
+    @property
+    def pair_cost(self) -> str:  # type: ignore[override]
+        return "high" if any(getattr(part, "pair_cost", "low") == "high" for part in self.parts()) else "low"
+
+    @property
+    def accepts_sparse(self) -> bool:  # type: ignore[override]
+        return all(getattr(part, "accepts_sparse", False) for part in self.parts())
+
+    def _shared_capabilities(self, *names: str) -> set[str]:
+        """Those of `names` that every part has, and what any part brings along."""
+        sets = [capabilities_of(part) for part in self.parts()]
+        found = {name for name in names if all(name in part for part in sets)}
+        found |= {
+            name for name in ("complex", "stochastic", "asymmetric", "prepare") if any(name in part for part in sets)
+        }
+        return found
+
+    def check_parameters(self, X: Any) -> None:
+        self.domain  # noqa: B018  (raises where the parts' domains differ)
+        for name, part in zip(self._parameter_names(), self.parts(), strict=False):
+            if not is_kernel_like(part):
+                raise ParameterError(f"{name}: expected a kernel (a callable instance), got {describe(part)}")
+
+    def _check_side(self, X: Any, name: str) -> Any:
+        # parts of other libraries only: the items are theirs to check
+        return super()._check_side(X, name) if self.domain else X
+
+    @provides("prepare")
+    def prepare(self, X: Any) -> PreparedParts:
+        """Each part's own ``prepare(X)``, or `X` where it has none."""
+        X, _ = self.check_items(X)
+        return PreparedParts(
+            tuple(part.prepare(X) if "prepare" in capabilities_of(part) else X for part in self.parts())
+        )
+
+    def _evaluated(self, X: Any, Y: Any) -> Iterable[Any]:
+        parts = self.parts()
+        left = split_parts(X, len(parts))
+        right = left if Y is X else split_parts(Y, len(parts))
+        for part, x, y in zip(parts, left, right, strict=True):
+            K = part(x, y)
+            shape = getattr(K, "shape", None)
+            if shape is None or tuple(shape[:2]) != (length(x), length(y)):
+                raise InputError(
+                    f"{part!r}: expected a Gram matrix of shape {(length(x), length(y))}, got {describe(K)}: "
+                    "a part of a composite is called as k(X, Y) on whole collections"
+                )
+            yield K
+
+    def _gradients(self, part: Any, X: Any, Y: Any) -> tuple[Any, Any, Any, Any]:
+        return part(X, Y), part.grad_x(X, Y), part.grad_y(X, Y), part.grad_xy(X, Y)
+
+    def _all_gradients(self, X: Any, Y: Any) -> tuple[Any, Any, Any, Any]:
+        """(k, dk/dx, dk/dy, d2k/dx dy) of the composite."""
+        raise NotImplementedError
+
+    @provides("gradients")
+    def grad_x(self, X: Any, Y: Any = None) -> Any:
+        """dk/dx, shape (n, m, d)."""
+        return self._all_gradients(*self.check_items(X, Y))[1]
+
+    @provides("gradients")
+    def grad_y(self, X: Any, Y: Any = None) -> Any:
+        """dk/dy, shape (n, m, d)."""
+        return self._all_gradients(*self.check_items(X, Y))[2]
+
+    @provides("gradients")
+    def grad_xy(self, X: Any, Y: Any = None) -> Any:
+        """d2k/dx dy^T, shape (n, m, d, d)."""
+        return self._all_gradients(*self.check_items(X, Y))[3]

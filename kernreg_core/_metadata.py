@@ -1,0 +1,150 @@
+"""Entry points read from installed metadata: names and targets, no code of any plugin.
+
+Folders on ``sys.path`` are scanned directly, which takes a few milliseconds where
+importlib.metadata takes tens; what such a scan cannot read (zip files, finders of other
+importers) goes through importlib.metadata.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+#: Entry-point group of each kind, and of the light modules.
+GROUPS = {"kernreg.kernels": "kernel", "kernreg.samplers": "sampler", "kernreg.solvers": "solver"}
+PLUGIN_GROUP = "kernreg.plugins"
+
+
+class Distribution(NamedTuple):
+    """An installed distribution with entry points in kernreg's groups."""
+
+    name: str  #: normalised
+    version: str
+    path: str  #: where its metadata stands
+    entries: tuple[tuple[str, str, str], ...]  #: (kind, name, target)
+    modules: tuple[str, ...]  #: light modules
+    read_metadata: Callable[[], str]  #: the text of METADATA
+
+    def requirement(self) -> str | None:
+        """The version part of its unconditional ``Requires-Dist: kernreg-core`` line, None if there is none."""
+        for line in self.read_metadata().splitlines():
+            if not line.strip():
+                break
+            match = re.match(
+                r"Requires-Dist:\s*kernreg[-_.]core\s*(?:\[[^\]]*\])?\s*\(?([^;)]*)\)?\s*(;.*)?$", line, re.I
+            )
+            if match and not match[2]:
+                return match[1].strip()
+        return None
+
+
+def normalized(name: str) -> str:
+    """A distribution's name as the package index compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def scan() -> list[Distribution]:
+    """Every installed distribution with kernreg entry points; the first on the path wins."""
+    found: dict[str, Distribution] = {}
+    for path in sys.path:
+        folder = path or os.getcwd()
+        try:
+            names = os.listdir(folder)
+        except NotADirectoryError:
+            candidates = _imported(path=[folder])
+        except OSError:
+            continue  # a path that is not there
+        else:
+            candidates = _scan_folder(folder, names)
+        for distribution in candidates:
+            found.setdefault(distribution.name, distribution)
+    if _has_foreign_finders():
+        for distribution in _imported():
+            found.setdefault(distribution.name, distribution)
+    return list(found.values())
+
+
+def _scan_folder(folder: str, names: list[str]) -> Iterator[Distribution]:
+    # an egg-info left in a source tree must not shadow the installed dist-info beside it
+    infos = [name for name in names if name.endswith(".dist-info")]
+    infos += [name for name in names if name.endswith(".egg-info")]
+    for name in infos:
+        info = os.path.join(folder, name)
+        try:
+            with open(os.path.join(info, "entry_points.txt"), "rb") as file:
+                data = file.read()
+        except OSError:
+            continue  # most distributions have none
+        if b"kernreg." not in data:
+            continue
+        stem, _, version = name.rpartition(".")[0].partition("-")
+        is_egg = name.endswith(".egg-info")
+        if is_egg:
+            version = version.partition("-py")[0]
+        metadata = os.path.join(info, "PKG-INFO" if is_egg else "METADATA")
+        distribution = _parsed(normalized(stem), version, info, data.decode("utf-8", "replace"), _reader(metadata))
+        if distribution is not None:
+            yield distribution
+
+
+def _reader(path: str) -> Callable[[], str]:
+    def read() -> str:
+        try:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                return file.read()
+        except OSError:
+            return ""
+
+    return read
+
+
+def _parsed(name: str, version: str, path: str, text: str, read: Callable[[], str]) -> Distribution | None:
+    entries: list[tuple[str, str, str]] = []
+    modules: list[str] = []
+    group = ""
+    for raw in text.splitlines():
+        line = raw.strip()
+        if line.startswith("[") and line.endswith("]"):
+            group = line[1:-1].strip()
+        elif line and line[0] not in "#;" and (group in GROUPS or group == PLUGIN_GROUP):
+            key, delimiter, value = line.partition("=")
+            target = value.partition("[")[0].strip()  # extras after the target play no part
+            if not delimiter:
+                continue
+            if group == PLUGIN_GROUP:
+                modules.append(target)
+            else:
+                entries.append((GROUPS[group], key.strip().strip("\"'"), target))
+    if not entries and not modules:
+        return None
+    return Distribution(name, version, path, tuple(entries), tuple(modules), read)
+
+
+def _has_foreign_finders() -> bool:
+    """Whether an importer other than Python's own can offer distributions."""
+    return any(
+        hasattr(finder, "find_distributions") and getattr(finder, "__name__", "") != "PathFinder"
+        for finder in sys.meta_path
+    )
+
+
+def _imported(**context: Any) -> Iterator[Distribution]:
+    from importlib import metadata
+
+    for distribution in metadata.distributions(**context):
+        text = distribution.read_text("entry_points.txt") or ""
+        if "kernreg." not in text:
+            continue
+        name = distribution.metadata["Name"] or ""
+        path = str(getattr(distribution, "_path", ""))
+        read = _text_reader(distribution)
+        parsed = _parsed(normalized(name), distribution.version, path, text, read)
+        if parsed is not None:
+            yield parsed
+
+
+def _text_reader(distribution: Any) -> Callable[[], str]:
+    return lambda: distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""

@@ -1,0 +1,307 @@
+"""From installed metadata to plugin records: gate, load, isolate.
+
+Two tiers without an entry's code: names from metadata, cards from each plugin's light module.
+pluggy's own loader isolates nothing and drops duplicates silently, so plugins are loaded here,
+each in its own try; a failure becomes a value and every other plugin goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, TypeVar
+
+import pluggy
+
+from . import hookspecs
+from ._card import Card, check_target
+from ._metadata import Distribution, normalized, scan
+from ._version import __version__
+from .errors import ParameterError, PluginError
+from .vocabulary import parse_name
+
+CORE = "kernreg-core"
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class EntryPoint:
+    """One registered name: where its object is, not the object."""
+
+    name: str
+    kind: str
+    target: str  #: ``module:qualname``
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """What was found about one distribution, working or not.
+
+    Attributes
+    ----------
+    name, version, path : str
+        Of the distribution; `path` is where its metadata stands.
+    status : {'ok', 'broken', 'incompatible', 'disabled'}
+    error : str
+        What went wrong, with the exception's type; empty where nothing did.
+    entries : tuple of EntryPoint
+    modules : tuple of str
+        Its light modules.
+    cards : tuple of Card
+    requirement : str or None
+        The version part of its ``Requires-Dist: kernreg-core`` line.
+    notes : tuple of str
+        What is odd and harmless; ``kernreg doctor`` shows it.
+    seconds : float
+        What loading its light modules took.
+    exception : BaseException, optional
+        The failure itself.
+    """
+
+    name: str
+    version: str
+    path: str = ""
+    status: str = "ok"
+    error: str = ""
+    entries: tuple[EntryPoint, ...] = ()
+    modules: tuple[str, ...] = ()
+    cards: tuple[Card, ...] = ()
+    requirement: str | None = None
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    exception: BaseException | None = field(default=None, repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as JSON-ready data."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "path": self.path,
+            "status": self.status,
+            "error": self.error,
+            "entries": [{"name": e.name, "kind": e.kind, "target": e.target} for e in self.entries],
+            "modules": list(self.modules),
+            "cards": len(self.cards),
+            "requirement": self.requirement,
+            "notes": list(self.notes),
+            "seconds": self.seconds,
+        }
+
+    def __repr__(self) -> str:
+        state = f"{self.status}: {self.error}" if self.error else self.status
+        return f"<Plugin {self.name} {self.version}, {len(self.entries)} entries, {state}>"
+
+
+class _Redirect:
+    """What plugin code prints goes to stderr; nested and concurrent uses share one switch."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._depth = 0
+        self._stdout: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._depth == 0:
+                self._stdout, sys.stdout = sys.stdout, sys.stderr
+            self._depth += 1
+
+    def __exit__(self, *exc: object) -> None:
+        with self._lock:
+            self._depth -= 1
+            if self._depth == 0:
+                sys.stdout, self._stdout = self._stdout, None
+
+
+_redirect = _Redirect()
+
+
+def strict() -> bool:
+    """Whether ``KERNREG_STRICT`` asks for failures to be raised."""
+    return os.environ.get("KERNREG_STRICT", "") not in ("", "0")
+
+
+def guarded(function: Callable[[], _T]) -> tuple[_T | None, BaseException | None]:
+    """(result, None) of plugin code, or (None, what it raised): SystemExit too, Ctrl-C not."""
+    try:
+        with _redirect:
+            return function(), None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if strict():
+            raise
+        return None, error
+
+
+def shown(error: BaseException) -> str:
+    """Type and message of an exception on one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def allowed(name: str) -> str:
+    """Empty if the distribution may load, else the environment variable that forbids it."""
+    if name == CORE:
+        return ""
+    if name in _listed("KERNREG_DISABLE"):
+        return "KERNREG_DISABLE"
+    only = _listed("KERNREG_PLUGINS")
+    return "KERNREG_PLUGINS" if only and name not in only else ""
+
+
+def _listed(variable: str) -> set[str]:
+    return {normalized(part.strip()) for part in os.environ.get(variable, "").split(",") if part.strip()}
+
+
+def version_numbers(version: str) -> tuple[int, ...]:
+    """The leading numbers of a version, without trailing zeros; a pre-release counts as its release."""
+    numbers = [int(part) for part in re.match(r"\d*(?:\.\d+)*", version)[0].split(".") if part]  # type: ignore[index]
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return tuple(numbers)
+
+
+def gate(requirement: str | None, core: str = __version__) -> tuple[bool, str]:
+    """(whether `core` satisfies `requirement`, a note where that could not be fully read)."""
+    if requirement is None:
+        return True, "no Requires-Dist line for kernreg-core: its version was not checked"
+    unread = []
+    for part in filter(None, (piece.strip() for piece in requirement.split(","))):
+        match = re.fullmatch(r"(>=|<)\s*(\d[\w.]*)", part)
+        if match is None:
+            unread.append(part)
+            continue
+        reached = version_numbers(core) >= version_numbers(match[2])
+        if reached != (match[1] == ">="):
+            return False, ""
+    return True, f"kernreg-core requirement not checked: {', '.join(unread)}" if unread else ""
+
+
+def discover() -> tuple[list[Plugin], pluggy.PluginManager]:
+    """Find, gate and load every installed plugin."""
+    manager = pluggy.PluginManager("kernreg")
+    manager.add_hookspecs(hookspecs)
+    return [_record(found, manager) for found in scan()], manager
+
+
+def names_only() -> list[Plugin]:
+    """Records from metadata alone: what a plugin sees that asks while plugins are being loaded."""
+    records = []
+    for found in scan():
+        entries, notes = _entry_points(found)
+        status = "disabled" if allowed(found.name) else "ok"
+        records.append(
+            Plugin(
+                found.name,
+                found.version,
+                found.path,
+                status=status,
+                entries=entries,
+                modules=found.modules,
+                notes=notes,
+            )
+        )
+    return records
+
+
+def _entry_points(found: Distribution) -> tuple[tuple[EntryPoint, ...], tuple[str, ...]]:
+    entries, notes, seen = [], [], set()
+    for kind, name, target in found.entries:
+        try:
+            parse_name(name)
+            check_target(target, f"entry point {name!r}")
+        except ParameterError as error:
+            notes.append(f"entry point left out: {error}")
+            continue
+        if name in seen:
+            notes.append(f"entry point {name!r} stands twice; the first is used")
+            continue
+        seen.add(name)
+        entries.append(EntryPoint(name, kind, target))
+    return tuple(entries), tuple(notes)
+
+
+def _record(found: Distribution, manager: pluggy.PluginManager) -> Plugin:
+    entries, notes = _entry_points(found)
+    base: dict[str, Any] = {"path": found.path, "entries": entries, "modules": found.modules}
+    if variable := allowed(found.name):
+        return Plugin(
+            found.name, found.version, status="disabled", error=f"disabled by {variable}", notes=notes, **base
+        )
+    requirement = found.requirement() if found.name != CORE else f">={__version__}"
+    base["requirement"] = requirement
+    fits, note = gate(requirement)
+    if note:
+        notes = (*notes, note)
+    if not fits:
+        error = f"needs kernreg-core {requirement}, this is {__version__}"
+        return Plugin(found.name, found.version, status="incompatible", error=error, notes=notes, **base)
+    start = time.perf_counter()
+    cards, problem = guarded(lambda: _load_cards(found, entries, manager))
+    seconds = time.perf_counter() - start
+    if problem is not None:
+        return Plugin(
+            found.name, found.version, status="broken", error=shown(problem), exception=problem, notes=notes,
+            seconds=seconds, **base,
+        )  # fmt: skip
+    return Plugin(found.name, found.version, cards=tuple(cards or ()), notes=notes, seconds=seconds, **base)
+
+
+def _load_cards(found: Distribution, entries: tuple[EntryPoint, ...], manager: pluggy.PluginManager) -> list[Card]:
+    """Import and register the light modules, call this plugin's own ``kernreg_cards``, check what it gives."""
+    cards: list[Card] = []
+    registered: list[str] = []
+    try:
+        for target in found.modules:
+            module = import_module(target.partition(":")[0])
+            name = f"{found.name} {target}"
+            manager.register(module, name=name)
+            registered.append(name)
+            manager.check_pending()
+            for implementation in own_implementations(manager, "kernreg_cards", name):
+                cards.extend(_checked(implementation(), found, target))
+        _match(cards, entries, found)
+    except BaseException:
+        for name in registered:
+            manager.unregister(name=name)
+        raise
+    return [card.placed(found.name, found.version) for card in cards]
+
+
+def own_implementations(manager: pluggy.PluginManager, hook: str, plugin: str) -> Iterator[Callable[[], Any]]:
+    """The functions that one registered plugin offers for a hook."""
+    for implementation in getattr(manager.hook, hook).get_hookimpls():
+        if implementation.plugin_name == plugin:
+            yield implementation.function
+
+
+def _checked(cards: Any, found: Distribution, target: str) -> list[Card]:
+    if not isinstance(cards, (list, tuple)) or not all(isinstance(card, Card) for card in cards):
+        raise PluginError(
+            f"{found.name}: kernreg_cards() in {target} must return a list of Card, got {type(cards).__name__}"
+        )
+    return list(cards)
+
+
+def _match(cards: list[Card], entries: tuple[EntryPoint, ...], found: Distribution) -> None:
+    kinds = {entry.name: entry.kind for entry in entries}
+    seen = set()
+    for card in cards:
+        if card.name in seen:
+            raise PluginError(f"{found.name}: two cards for {card.name!r}")
+        seen.add(card.name)
+        if card.name not in kinds:
+            raise PluginError(
+                f"{found.name}: the card {card.name!r} has no entry point of that name in the distribution"
+            )
+        if card.kind != kinds[card.name]:
+            raise PluginError(
+                f"{found.name}: {card.name!r} is a {card.kind} on its card and a {kinds[card.name]} by its entry point"
+            )
