@@ -105,9 +105,12 @@ class Claim:
         check_target(self.measure, "measure")
 
 
+_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+
+
 def check_target(target: str, argument: str) -> None:
     """Raise ParameterError unless `target` has the form ``module:qualified.name``."""
-    if not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*", target):
+    if not _TARGET.fullmatch(target):
         raise ParameterError(f"{argument}: expected 'module:function', got {target!r}")
 
 

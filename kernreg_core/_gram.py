@@ -125,8 +125,7 @@ def gram(
     dtype = _result_dtype(job, dtype, out)
     out = _checked_out(out, job.shape, dtype, job)
     with Progress(len(job.tiles()), progress) as bar:
-        _fill(job, out, executor, bar)
-    return out
+        return _fill(job, out, executor, bar)
 
 
 def _job(kernel: Any, X: Any, Y: Any, tile: int | None, executor: Executor | None) -> _Job:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import pluggy
 
@@ -28,8 +28,7 @@ RUNTIME = "(this process)"
 _SLOW = 1.0  # seconds after which find says who is slow
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """One name as one distribution offers it."""
 
     card: Card
@@ -224,7 +223,14 @@ class Registry:
         return entry.card
 
     def _entry(self, name: str, plugin: str | None) -> Entry:
-        parse_name(name)
+        try:
+            parse_name(name)
+        except ParameterError as error:
+            from .suggest import near_names
+
+            guesses = near_names(name, self.snapshot().entries) if isinstance(name, str) else []
+            hint = f". Near it: {', '.join(map(repr, guesses))}" if guesses else ""
+            raise ParameterError(f"{error}{hint}") from None
         entries = self._offers(name, plugin)
         if not entries:
             self.refresh()  # it may have just been installed

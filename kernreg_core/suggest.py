@@ -22,6 +22,7 @@ def near(word: str, known: Iterable[str], n: int = 3) -> list[str]:
 def near_names(name: str, known: Iterable[str]) -> list[str]:
     """Names like `name`: the whole of it, or its part after the dot in another family."""
     names = list(known)
+    name = name.lower()
     short = name.rpartition(".")[2]
     same_short = [other for other in names if other.rpartition(".")[2] == short]
     shorts: dict[str, list[str]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from .errors import ParameterError
 
@@ -94,6 +95,11 @@ FAMILIES = {
 }
 
 
+@lru_cache(4096)  # each name is read twice: in its entry point and on its card
+def _matched(name: str) -> re.Match[str] | None:
+    return _NAME.fullmatch(name)
+
+
 def parse_name(name: object) -> tuple[str, str]:
     """(family, short name) of an entry's name; the inverse of :func:`format_name`.
 
@@ -107,7 +113,7 @@ def parse_name(name: object) -> tuple[str, str]:
     >>> parse_name("graph.weisfeiler_lehman")
     ('graph', 'weisfeiler_lehman')
     """
-    match = _NAME.fullmatch(name) if isinstance(name, str) else None
+    match = _matched(name) if isinstance(name, str) else None
     if match is None:
         raise ParameterError(
             f"name: expected 'family.name' in lower case, digits and underscores, such as 'euclidean.rbf', got {name!r}"

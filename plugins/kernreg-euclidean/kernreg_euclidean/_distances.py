@@ -1,0 +1,357 @@
+"""Squared distances by the product formula, with its rounding error under control (NumPy).
+
+``|x - y|^2 = |x|^2 + |y|^2 - 2 x.y`` is one matrix product, but its error is of the size
+``eps (|x|^2 + |y|^2)`` however close x and y are. So the data is centred, and every tile is checked:
+where that error could be seen in the kernel's value, given its slope there, or the distance itself
+is lost in it (near-coincident pairs), the distance is computed again by difference, pair by pair;
+where that concerns many pairs, the whole tile is computed at the next level:
+
+float32 product -> float64 product -> float64 differences.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from kernreg_core.arrays import is_sparse
+
+from ._tiles import STRIP, Scratch
+
+#: Largest rounding error of a kernel's value that the product formula may cause.
+TOLERANCE = {np.dtype(np.float32): 8e-7, np.dtype(np.float64): 2e-13}
+#: A squared distance is resolved when it is this many times its error bound.
+RESOLVED = 32.0
+#: Tiles with more unresolved pairs than one in this many go to the next level as a whole.
+FEW = 48
+
+Slope = Callable[[Any], Any]
+
+
+def error_bound(s: Any, scale: Any, d: int) -> Any:
+    """Error of a product-formula distance `s` in units of the unit roundoff; `scale` is ``|x|^2 + |y|^2``.
+
+    Sums of d products that all have one sign, as those of close pairs have, lose more digits than
+    others. Measured on Gaussian data, close pairs and clusters: below ``6.7 scale``, and for pairs with
+    s < scale / 20 below 5.5, 12 and 19 ``scale`` at d = 20, 100 and 300.
+    """
+    root = math.sqrt(d)
+    return (4.0 + 0.2 * root) * scale + 0.7 * root * np.maximum(scale - 5.0 * s, 0.0)
+
+
+class Thresholds:
+    """Below which squared distance s a product-formula value is not good enough.
+
+    It is good enough where its error times the kernel's slope at s is within the tolerance, and s
+    itself well above its error. Searched once for a grid of scales, then looked up.
+
+    Parameters
+    ----------
+    slope : callable
+        ``|dk/ds|`` as a function of the scaled squared distance s; decreasing.
+    dtype : dtype
+        Of the product.
+    tolerance : float
+        Largest admissible error of a value.
+    d : int
+        Features.
+    lowest, highest : float
+        The scales ``|x|^2 + |y|^2`` that will be asked for.
+    """
+
+    def __init__(self, slope: Slope, dtype: Any, tolerance: float, d: int, lowest: float, highest: float) -> None:
+        self._unit = 0.5 * float(np.finfo(dtype).eps)
+        high = math.log2(min(max(highest, 1e-280), 1e280))
+        low = min(max(math.log2(max(lowest, 1e-290)), high - 200.0), high)
+        self._low, self._per_step = low, 1.0 / max((high - low) / 120.0, 0.125)
+        scales = 2.0 ** (low + np.arange(math.ceil((high - low) * self._per_step) + 1) / self._per_step)
+        resolved = RESOLVED * self._unit * error_bound(0.0, scales, d)
+        self._table = np.maximum(self._largest_visible(slope, tolerance, d, scales), resolved)
+        if not highest <= 1e280:  # infinite distances: nothing is good enough
+            self._table[-1] = np.inf
+
+    def _largest_visible(self, slope: Slope, tolerance: float, d: int, scales: np.ndarray) -> np.ndarray:
+        """For each scale the s at which the visible error is `tolerance` (from above, to 1 %); 0 where it never is."""
+
+        def visible(exponent: np.ndarray) -> np.ndarray:
+            s = 2.0**exponent
+            return ~(slope(s) * self._unit * error_bound(s, scales, d) <= tolerance)
+
+        low, high = np.full(len(scales), -200.0), np.full(len(scales), 12.0)
+        with np.errstate(all="ignore"):
+            never = ~visible(low)
+            for _ in range(15):
+                middle = 0.5 * (low + high)
+                above = visible(middle)
+                low, high = np.where(above, middle, low), np.where(above, high, middle)
+        return np.where(never, 0.0, 2.0**high)
+
+    def at(self, scale: np.ndarray) -> np.ndarray:
+        """Thresholds for distances with these scales (rounded up to the grid)."""
+        with np.errstate(all="ignore"):
+            steps = np.ceil((np.log2(scale) - self._low) * self._per_step)
+            steps = np.fmin(np.fmax(steps, 0.0), len(self._table) - 1.0)
+        return self._table.take(steps.astype(np.intp))
+
+
+class DenseRows:
+    """Rows of two arrays, ready for scaled squared distances ``s = sum_k (x_k - y_k)^2 / l_k^2``.
+
+    Parameters
+    ----------
+    X, Y : ndarray, shapes (n, d) and (m, d)
+        float32 or float64.
+    lengthscale : float or ndarray of shape (d,)
+    factor : float
+        Tiles are filled with ``factor * s``.
+    """
+
+    def __init__(self, X: np.ndarray, Y: np.ndarray, lengthscale: Any, factor: float) -> None:
+        self.X, self.Y, self.factor = X, Y, factor
+        self.same = Y is X
+        self.lengthscale = lengthscale
+        self.d = X.shape[1]
+        self._lock = threading.Lock()
+        self._factors: dict[Any, tuple[np.ndarray, np.ndarray]] = {}
+        self._mean = X.mean(axis=0, dtype=np.float64)
+        self._scale = math.sqrt(2.0 * abs(factor)) / np.asarray(lengthscale, np.float64)
+
+    @cached_property
+    def norms(self) -> tuple[np.ndarray, np.ndarray]:
+        """|x|^2 and |y|^2, centred and scaled so that they are in units of s."""
+        hx = self._squared(self._scaled(self.X))
+        return hx, hx if self.same else self._squared(self._scaled(self.Y))
+
+    def _scaled(self, X: np.ndarray) -> np.ndarray:
+        Z = np.subtract(X, self._mean, dtype=np.float64)
+        return np.multiply(Z, self._scale, out=Z)
+
+    def _squared(self, Z: np.ndarray) -> np.ndarray:
+        return np.einsum("ij,ij->i", Z, Z) / (2.0 * abs(self.factor))
+
+    def _operands(self, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+        """The two factors of the product, the norms folded in as two more columns."""
+        with self._lock:
+            if dtype not in self._factors:
+                self._factors[dtype] = self._make_operands(dtype)
+            return self._factors[dtype]
+
+    def _make_operands(self, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+        d, sign = self.d, math.copysign(1.0, self.factor)
+        A = np.empty((self.X.shape[0], d + 2), dtype)
+        B = np.empty((d + 2, self.Y.shape[0]), dtype)
+        Z = self._scaled(self.X).astype(dtype, copy=False)
+        W = Z if self.same else self._scaled(self.Y).astype(dtype, copy=False)
+        # norms of the rounded rows: the formula then holds for points that are slightly displaced
+        A[:, :d], B[:d] = (-sign) * Z, W.T
+        A[:, d], A[:, d + 1] = 0.5 * sign * np.einsum("ij,ij->i", Z, Z, dtype=np.float64), 1.0
+        B[d], B[d + 1] = 1.0, 0.5 * sign * np.einsum("ij,ij->i", W, W, dtype=np.float64)
+        return A, B
+
+    def product(self, rows: slice, cols: slice, tile: np.ndarray) -> None:
+        """``tile = factor * s`` by the product formula, in the tile's precision."""
+        A, B = self._operands(tile.dtype)
+        np.matmul(A[rows], B[:, cols], out=tile)
+
+    def pairs(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        """S of the pairs (X[i], Y[j]), by difference in float64."""
+        s = np.empty(len(i))
+        step = max(1, (1 << 16) // self.d)
+        for first in range(0, len(i), step):
+            part = slice(first, first + step)
+            D = np.subtract(self.X[i[part]], self.Y[j[part]], dtype=np.float64)
+            D /= self.lengthscale
+            np.einsum("ij,ij->i", D, D, out=s[part])
+        return s
+
+    @cached_property
+    def _wide(self) -> tuple[np.ndarray, np.ndarray]:
+        X = self.X.astype(np.float64, copy=False)
+        return X, X if self.same else self.Y.astype(np.float64, copy=False)
+
+    def differences(self, rows: slice, cols: slice, tile: np.ndarray) -> None:
+        """``tile = factor * s`` by difference, in float64."""
+        from scipy.spatial.distance import cdist
+
+        X, Y = self._wide
+        if np.ndim(self.lengthscale):
+            cdist(X[rows], Y[cols], "sqeuclidean", out=tile, w=np.asarray(self.lengthscale, np.float64) ** -2.0)
+            tile *= self.factor
+        else:
+            cdist(X[rows], Y[cols], "sqeuclidean", out=tile)
+            tile *= self.factor / self.lengthscale**2
+
+
+class SparseRows:
+    """As :class:`DenseRows` for scipy CSR rows: not centred, always in float64.
+
+    Centring would fill the zeros; the check of every tile catches what that costs.
+    """
+
+    def __init__(self, X: Any, Y: Any, lengthscale: Any, factor: float) -> None:
+        import scipy.sparse as sp
+
+        self.factor, self.d = factor, X.shape[1]
+        self.same = Y is X
+        inverse = 1.0 / np.asarray(lengthscale, np.float64)
+        wide = [sp.csr_array(A, dtype=np.float64) for A in ((X,) if self.same else (X, Y))]
+        scaled = [sp.csr_array(A.multiply(np.atleast_2d(inverse))) for A in wide]
+        self.X, self.Y = scaled[0], scaled[-1]
+        self._YT = sp.csr_array(self.Y.T)
+        self.norms = tuple(np.asarray(A.multiply(A).sum(axis=1)).ravel() for A in (self.X, self.Y))
+
+    def product(self, rows: slice, cols: slice, tile: np.ndarray) -> None:
+        """``tile = factor * s`` by the product formula, in float64."""
+        hx, hy = self.norms
+        # a sparse product takes all columns at once: cutting columns of a CSR matrix costs more
+        G = (self.X[rows] @ self._YT).toarray()[:, cols]
+        np.multiply(G, -2.0, out=tile)
+        tile += hx[rows, None]
+        tile += hy[cols]
+        tile *= self.factor
+
+    def pairs(self, i: np.ndarray, j: np.ndarray) -> np.ndarray:
+        """S of the pairs (X[i], Y[j]), by difference."""
+        step = 4096
+        parts = []
+        for first in range(0, len(i), step):
+            D = self.X[i[first : first + step]] - self.Y[j[first : first + step]]
+            parts.append(np.asarray(D.multiply(D).sum(axis=1)).ravel())
+        return np.concatenate(parts)
+
+    def differences(self, rows: slice, cols: slice, tile: np.ndarray) -> None:
+        """``tile = factor * s`` by difference."""
+        i, j = np.divmod(np.arange(tile.size), tile.shape[1])
+        tile[...] = (self.factor * self.pairs(i + rows.start, j + cols.start)).reshape(tile.shape)
+
+
+def make_rows(X: Any, Y: Any, lengthscale: Any, factor: float) -> DenseRows | SparseRows:
+    """The rows of `X` and `Y`, dense or (where either is sparse) sparse."""
+    if is_sparse(X) or is_sparse(Y):
+        return SparseRows(X, Y, lengthscale, factor)
+    return DenseRows(X, Y, lengthscale, factor)
+
+
+class DistanceTiles:
+    """Fills tiles with ``factor * s``, right to the tolerance of the output's dtype.
+
+    Parameters
+    ----------
+    rows : DenseRows or SparseRows
+    slope : callable
+        ``|dk/ds|`` of the kernel that the distances are for.
+    dtype : dtype
+        float32 or float64, of the output.
+    """
+
+    def __init__(self, rows: DenseRows | SparseRows, slope: Slope, dtype: Any) -> None:
+        self._rows = rows
+        self._dtype = np.dtype(dtype)
+        hx, hy = rows.norms
+        self._levels = [_Level(slope, np.float64, self._dtype, rows.d, hx, hy)]
+        self._narrow = self._dtype == np.float32 and isinstance(rows, DenseRows)
+        if self._narrow:
+            self._levels.insert(0, _Level(slope, np.float32, self._dtype, rows.d, hx, hy))
+        # distances beyond it overflow, and infinity times the zero it becomes would be NaN
+        self._farthest = 1e37 if self._dtype == np.float32 else 1e300
+        self._overflows = not abs(rows.factor) * 4.0 * float(max(hx.max(), hy.max())) < self._farthest
+
+    def fill(self, rows: slice, cols: slice, tile: np.ndarray, scratch: Scratch, on_diagonal: bool) -> float:
+        """Fill `tile` and return a lower bound of the distances s in it (the diagonal left out).
+
+        On the diagonal the tile holds an arbitrary distance that is far from every threshold: the
+        caller overwrites the kernel's value there.
+        """
+        if self._narrow:
+            nearest = self._attempt(rows, cols, tile, scratch, on_diagonal, final=False)
+            if nearest is not None:
+                return nearest
+        if tile.dtype == np.float64:
+            return self._exact(rows, cols, tile, scratch, on_diagonal)
+        return self._in_float64(rows, cols, tile, scratch, on_diagonal)
+
+    def _in_float64(self, rows: slice, cols: slice, tile: np.ndarray, scratch: Scratch, on_diagonal: bool) -> float:
+        """Fill a float32 `tile` by float64 strips that stay in cache."""
+        nearest = math.inf
+        for first in range(0, tile.shape[1], STRIP):
+            strip = tile[:, first : first + STRIP]
+            part = slice(cols.start + first, cols.start + first + strip.shape[1])
+            wide = scratch.get("wide", strip.shape, np.float64)
+            nearest = min(nearest, self._exact(rows, part, wide, scratch, on_diagonal and first == 0))
+            np.copyto(strip, wide, casting="same_kind")
+        return nearest
+
+    def _exact(self, rows: slice, cols: slice, tile: np.ndarray, scratch: Scratch, on_diagonal: bool) -> float:
+        nearest = self._attempt(rows, cols, tile, scratch, on_diagonal, final=True)
+        return 0.0 if nearest is None else nearest
+
+    def _attempt(
+        self, rows: slice, cols: slice, tile: np.ndarray, scratch: Scratch, on_diagonal: bool, *, final: bool
+    ) -> float | None:
+        """One level: the product, then what it could not resolve. None where the next level must do."""
+        factor = self._rows.factor
+        self._rows.product(rows, cols, tile)
+        self._limit(tile)
+        if on_diagonal:
+            self._hide_diagonal(tile)
+        by_row = (tile.max(axis=1) if factor < 0 else tile.min(axis=1)) / factor
+        level = self._levels[-1 if final else 0]
+        # not "less than", so that NaN, which is an overflow, counts as unresolved
+        doubtful = np.flatnonzero(~(by_row >= level.by_row[rows]))
+        if not len(doubtful):
+            return float(by_row.min())
+        i, j, where = level.unresolved(tile, factor, doubtful, rows.start, cols)
+        if on_diagonal:
+            apart = i != j
+            i, j, where = i[apart], j[apart], where[apart]
+        if len(where) * FEW > tile.size:
+            if not final:
+                return None
+            self._rows.differences(rows, cols, tile)
+            self._limit(tile)
+            if on_diagonal:
+                self._hide_diagonal(tile)
+            return 0.0
+        if len(where):
+            exact = factor * self._rows.pairs(i + rows.start, j + cols.start)
+            tile.reshape(-1)[where] = self._limit(exact)
+        return max(float(tile.max() if factor < 0 else tile.min()) / factor, 0.0)
+
+    def _limit(self, values: np.ndarray) -> np.ndarray:
+        """No distance beyond the farthest, in place; a pass over `values` only where data is that large."""
+        if self._overflows:
+            np.clip(values, -self._farthest, self._farthest, out=values)
+        return values
+
+    def _hide_diagonal(self, tile: np.ndarray) -> None:
+        np.einsum("ii->i", tile[:, : tile.shape[0]])[...] = 400.0 * self._rows.factor
+
+
+class _Level:
+    """The thresholds of one precision: `by_row` bounds those of a row's pairs, :meth:`unresolved` has each pair's."""
+
+    def __init__(self, slope: Slope, product: Any, output: Any, d: int, hx: np.ndarray, hy: np.ndarray) -> None:
+        self._hx, self._hy = hx, hy
+        lowest, largest = float(hx.min() + hy.min()), float(hy.max())
+        self._thresholds = Thresholds(slope, product, TOLERANCE[output], d, lowest, float(hx.max()) + largest)
+        by_row = self._thresholds.at(hx + largest)
+        with np.errstate(all="ignore"):
+            # a y within the threshold of x is not much longer than x
+            longest = np.square(np.sqrt(hx) + np.sqrt(by_row))
+        self.by_row = self._thresholds.at(hx + np.fmin(largest, longest))
+
+    def unresolved(
+        self, tile: np.ndarray, factor: float, doubtful: np.ndarray, start: int, cols: slice
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Row, column and flat index in `tile` of the values in `doubtful` rows that are not good enough."""
+        s = tile[doubtful] / factor
+        i, j = np.nonzero(~(s >= self.by_row[doubtful + start][:, None]))
+        s, i = s[i, j], doubtful[i]
+        bad = ~(s >= self._thresholds.at(self._hx[i + start] + self._hy[j + cols.start]))
+        i, j = i[bad], j[bad]
+        return i, j, i * tile.shape[1] + j

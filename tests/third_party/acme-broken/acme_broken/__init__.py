@@ -1,0 +1,1 @@
+"""A plugin that breaks wherever a plugin can, beside one entry that is sound."""

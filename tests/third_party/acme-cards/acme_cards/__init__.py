@@ -1,0 +1,1 @@
+"""A third party's plugin with cards; importing it imports nothing heavy."""

@@ -1,0 +1,3 @@
+"""Never imported: the version gate comes before any code of the plugin."""
+
+raise RuntimeError("acme-future was imported although its core is too old")
