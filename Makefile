@@ -62,7 +62,7 @@ $(BIN)/python:
 # hatchling and editables come first so that the editable installs need no environments of their own.
 $(VENV)/.kernreg-base: $(METADATA) | $(BIN)/python
 	$(PIP_INSTALL) editables hatchling
-	$(PIP_INSTALL) --no-build-isolation $(addprefix --editable ,. $(PLUGINS:%=./%)) matplotlib networkx
+	$(PIP_INSTALL) --no-build-isolation $(addprefix --editable ,. $(PLUGINS:%=./%)) matplotlib
 	@touch $@
 
 $(VENV)/.kernreg-tests: tests/requirements.txt $(VENV)/.kernreg-base

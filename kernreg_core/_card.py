@@ -37,11 +37,17 @@ class Reference:
     doi: str = ""
     url: str = ""
 
+    def __post_init__(self) -> None:
+        _as_tuples(self, "authors")
+
     def key(self) -> str:
-        """The BibTeX key: first author's family name, year, first word of the title."""
-        author = self.authors[0].split()[-1] if self.authors else ""
-        words = [word for word in re.findall(r"[A-Za-z0-9]+", self.title) if len(word) > 3 or word == self.title]
-        return re.sub(r"\W", "", f"{author}{self.year or ''}{words[0] if words else ''}".lower()) or "reference"
+        """The BibTeX key in ASCII: first author's family name, year, first word of the title."""
+        from unicodedata import normalize
+
+        author = self.authors[0].split()[-1] if self.authors and self.authors[0].strip() else ""
+        words = [word for word in re.findall(r"\w+", self.title) if len(word) > 3 or word == self.title]
+        text = normalize("NFKD", f"{author}{self.year or ''}{words[0] if words else ''}".lower())
+        return re.sub(r"[^a-z0-9]", "", text) or "reference"
 
     def bibtex(self) -> str:
         """The BibTeX entry.
@@ -57,10 +63,10 @@ class Reference:
         }
         """
         fields = {
-            "title": f"{{{self.title}}}",
-            "author": " and ".join(self.authors),
+            "title": f"{{{_tex(self.title)}}}",
+            "author": _tex(" and ".join(self.authors)),
             "year": str(self.year or ""),
-            "journal": self.venue,
+            "journal": _tex(self.venue),
             "eprint": self.arxiv,
             "archiveprefix": "arXiv" if self.arxiv else "",
             "doi": self.doi,
@@ -100,12 +106,26 @@ class Claim:
     needs: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        _as_tuples(self, "needs")
         if self.direction not in (">=", "<="):
             raise ParameterError(f"direction: expected '>=' or '<=', got {self.direction!r}")
         check_target(self.measure, "measure")
 
 
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+
+
+def _as_tuples(obj: object, *names: str) -> None:
+    """Make tuples of what was given as a list, or as one string: what is frozen is hashed."""
+    for name in names:
+        given = getattr(obj, name)
+        if type(given) is not tuple:
+            object.__setattr__(obj, name, (given,) if isinstance(given, str) else tuple(given))
+
+
+def _tex(text: str) -> str:
+    """`text` with the characters escaped that would end a BibTeX run."""
+    return re.sub(r"(?<!\\)([&%#])", r"\\\1", text)
 
 
 def check_target(target: str, argument: str) -> None:
@@ -180,6 +200,7 @@ class Card:
 
     def __post_init__(self) -> None:
         parse_name(self.name)
+        _as_tuples(self, "references", "claims", "aliases")
         if self.kind not in KINDS:
             raise ParameterError(f"kind: expected one of {', '.join(KINDS)}, got {self.kind!r}")
         if self.domain is not None and self.domain not in DOMAINS:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+
 from ._parts import PreparedParts, capabilities_of, is_kernel_like, split_parts
-from .arrays import describe, length
-from .base import BaseKernel, provides
+from .arrays import check_sized, describe, is_prepared, is_sparse, length
+from .base import BaseKernel, provides, result_dtype_of
 from .errors import InputError, ParameterError
+
+_BROUGHT_ALONG = ("complex", "stochastic", "asymmetric", "prepare", "matrix_valued")
 
 
 class Composite(BaseKernel):
@@ -41,9 +46,7 @@ class Composite(BaseKernel):
         """Those of `names` that every part has, and what any part brings along."""
         sets = [capabilities_of(part) for part in self.parts()]
         found = {name for name in names if all(name in part for part in sets)}
-        found |= {
-            name for name in ("complex", "stochastic", "asymmetric", "prepare") if any(name in part for part in sets)
-        }
+        found |= {name for name in _BROUGHT_ALONG if any(name in part for part in sets)}
         return found
 
     def check_parameters(self, X: Any) -> None:
@@ -53,22 +56,47 @@ class Composite(BaseKernel):
                 raise ParameterError(f"{name}: expected a kernel (a callable instance), got {describe(part)}")
 
     def _check_side(self, X: Any, name: str) -> Any:
+        if self.domain or is_prepared(X):
+            return super()._check_side(X, name)
         # parts of other libraries only: the items are theirs to check
-        return super()._check_side(X, name) if self.domain else X
+        return X if is_sparse(X) else check_sized(X, name, "items")
+
+    def result_dtype(self, X: Any) -> Any:
+        parts = self.parts()
+        found = [result_dtype_of(part, x) for part, x in zip(parts, split_parts(X, len(parts)), strict=True)]
+        if not all(isinstance(dtype, np.dtype) for dtype in found):
+            return found[0]  # prepared tensors: torch promotes them itself
+        return np.result_type(*found, *([np.complex64] if "complex" in self.capabilities else []))
+
+    def plan(self, X: Any, Y: Any = None) -> dict[str, Any]:
+        """What the parts' own plans say; numbers of the same name are added."""
+        found: dict[str, Any] = {}
+        for part in self.parts():
+            own = getattr(part, "plan", None)
+            for name, value in dict(own(X, Y)).items() if callable(own) else ():
+                both = isinstance(value, numbers.Real) and isinstance(found.get(name), numbers.Real)
+                found[name] = found[name] + value if both else value
+        return found
 
     @provides("prepare")
     def prepare(self, X: Any) -> PreparedParts:
         """Each part's own ``prepare(X)``, or `X` where it has none."""
         X, _ = self.check_items(X)
+        if isinstance(X, PreparedParts):
+            return X
         return PreparedParts(
             tuple(part.prepare(X) if "prepare" in capabilities_of(part) else X for part in self.parts())
         )
 
-    def _evaluated(self, X: Any, Y: Any) -> Iterable[Any]:
+    def _sides(self, X: Any, Y: Any) -> Iterable[tuple[Any, Any, Any]]:
+        """Each part with its own two sides; the same object twice where `Y` is `X`."""
         parts = self.parts()
         left = split_parts(X, len(parts))
         right = left if Y is X else split_parts(Y, len(parts))
-        for part, x, y in zip(parts, left, right, strict=True):
+        return zip(parts, left, right, strict=True)
+
+    def _evaluated(self, X: Any, Y: Any) -> Iterable[Any]:
+        for part, x, y in self._sides(X, Y):
             K = part(x, y)
             shape = getattr(K, "shape", None)
             if shape is None or tuple(shape[:2]) != (length(x), length(y)):
@@ -78,8 +106,9 @@ class Composite(BaseKernel):
                 )
             yield K
 
-    def _gradients(self, part: Any, X: Any, Y: Any) -> tuple[Any, Any, Any, Any]:
-        return part(X, Y), part.grad_x(X, Y), part.grad_y(X, Y), part.grad_xy(X, Y)
+    def _gradients(self, X: Any, Y: Any) -> list[tuple[Any, Any, Any, Any]]:
+        """(k, dk/dx, dk/dy, d2k/dx dy) of each part."""
+        return [(p(x, y), p.grad_x(x, y), p.grad_y(x, y), p.grad_xy(x, y)) for p, x, y in self._sides(X, Y)]
 
     def _all_gradients(self, X: Any, Y: Any) -> tuple[Any, Any, Any, Any]:
         """(k, dk/dx, dk/dy, d2k/dx dy) of the composite."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import struct
 import sys
+from types import MethodType
 from typing import Any
 
 import numpy as np
 
+from ._parts import capabilities_of
 from .arrays import describe, is_sparse, is_torch
 from .errors import FingerprintError
 from .params import Parametrized, entropy
@@ -28,7 +30,8 @@ def fingerprint(obj: Any) -> str:
     Returns
     -------
     str
-        64 characters. A kernel with ``rng`` enters with the integer it draws from.
+        64 characters. A kernel with ``rng`` enters with the integer it draws from, a fitted or
+        trained object with what it has learnt.
 
     Raises
     ------
@@ -44,9 +47,25 @@ def fingerprint(obj: Any) -> str:
     >>> kr.fingerprint(np.zeros(2)) == kr.fingerprint(np.zeros(2, dtype="float32"))
     False
     """
+    return _hash(obj, "object")
+
+
+def _hash(obj: Any, path: str) -> str:
     digest = hashlib.sha256()
-    _Hasher(digest).add(obj, "object")
+    _Hasher(digest).add(obj, path)
     return digest.hexdigest()
+
+
+def _learnt(obj: Any) -> dict[str, Any]:
+    """What ``fit`` or training left on an object: attributes that end in an underscore, and tensors."""
+    found = {
+        name: value
+        for name, value in getattr(obj, "__dict__", {}).items()
+        if name.endswith("_") and not name.startswith("_")
+    }
+    if "trainable" in capabilities_of(obj) and hasattr(obj, "state_dict"):
+        found["state_dict()"] = dict(obj.state_dict())
+    return found
 
 
 class _Hasher:
@@ -57,7 +76,7 @@ class _Hasher:
         self.open: list[int] = []  # containers being written, against cycles
 
     def write(self, tag: str, data: bytes = b"") -> None:
-        self.digest.update(tag.encode() + struct.pack("<Q", len(data)) + data)
+        self.digest.update(tag.encode() + struct.pack("<xQ", len(data)) + data)
 
     def add(self, obj: Any, path: str) -> None:
         if self._scalar(obj) or self._array(obj, path):
@@ -75,6 +94,8 @@ class _Hasher:
             self.open.pop()
 
     def _scalar(self, obj: Any) -> bool:
+        if isinstance(obj, np.generic) and obj.dtype.kind in "biufc":
+            obj = obj.item()  # np.int64(2) and 2 are one value
         if obj is None or isinstance(obj, bool):
             self.write("constant", str(obj).encode())
         elif isinstance(obj, int):
@@ -87,8 +108,6 @@ class _Hasher:
             self.write("str", obj.encode("utf-8", "surrogatepass"))
         elif isinstance(obj, (bytes, bytearray)):
             self.write("bytes", bytes(obj))
-        elif isinstance(obj, np.generic) and obj.dtype.kind in "biufc":
-            self._numbers(np.asarray(obj), "scalar")
         else:
             return False
         return True
@@ -106,16 +125,20 @@ class _Hasher:
             self.write("tensor", str(tensor.dtype).encode())
             if "bfloat16" in str(tensor.dtype):
                 tensor = tensor.float()  # exact, and NumPy has no such dtype
-            self._numbers(tensor.numpy(), "ndarray")
+            self._numbers(tensor.resolve_conj().resolve_neg().numpy(), "ndarray")
         elif is_sparse(obj):
             csr = obj.tocsr(copy=True)
             csr.sum_duplicates()
             self.write("sparse", str(csr.shape).encode())
             for part in (csr.data, csr.indices.astype(np.int64), csr.indptr.astype(np.int64)):
                 self._numbers(part, "ndarray")
+        elif isinstance(obj, np.ma.MaskedArray):
+            self.write("masked")
+            self._numbers(np.ma.getmaskarray(obj), "ndarray")
+            self.add(obj.filled(), path)
         elif isinstance(obj, np.ndarray):
             if obj.dtype.kind in "OV":
-                self.write("objects", str(obj.shape).encode())
+                self.write("objects", f"{obj.dtype}{obj.shape}".encode())
                 for i, item in enumerate(obj.ravel().tolist()):
                     self.add(item, f"{path}[{i}]")
             else:
@@ -131,12 +154,13 @@ class _Hasher:
                 self.add(item, f"{path}[{i}]")
         elif isinstance(obj, dict):
             self.write("dict", str(len(obj)).encode())
-            for key, value in obj.items():
+            # equal dictionaries may differ in order, so the order is that of the keys' own hashes
+            for _, key in sorted(((_hash(key, f"{path}, key {key!r}"), key) for key in obj), key=lambda pair: pair[0]):
                 self.add(key, f"{path}, key {key!r}")
-                self.add(value, f"{path}[{key!r}]")
+                self.add(obj[key], f"{path}[{key!r}]")
         elif isinstance(obj, (set, frozenset)):
             # an order of their own would depend on the process
-            self.write("set", "".join(sorted(fingerprint(item) for item in obj)).encode())
+            self.write("set", "".join(sorted(_hash(item, f"{path}, item {item!r}") for item in obj)).encode())
         elif hasattr(obj, "iloc") and hasattr(obj, "columns"):
             self.write("frame")
             self.add([str(column) for column in obj.columns], f"{path}.columns")
@@ -156,6 +180,10 @@ class _Hasher:
         return True
 
     def _own(self, obj: Any, path: str) -> bool:
+        if isinstance(obj, MethodType):
+            self.write("method", obj.__name__.encode())
+            self.add(obj.__self__, f"{path}.__self__")
+            return True
         if isinstance(obj, type) or (hasattr(obj, "__qualname__") and hasattr(obj, "__module__") and callable(obj)):
             if "<" in obj.__qualname__ or obj.__module__ == "__main__":
                 return False  # a lambda, a local function, a notebook's: the name does not say what it does
@@ -170,6 +198,7 @@ class _Hasher:
             params = dict(obj.get_params(deep=False))
             if "rng" in params and isinstance(obj, Parametrized):
                 params["rng"] = entropy(obj)
+            params.update(_learnt(obj))
             for name in sorted(params):
                 self.write("name", name.encode())
                 self.add(params[name], f"{path}.{name}")

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ._parts import capabilities_of, is_kernel_like
-from .arrays import check_sized, describe, float_dtype, is_sparse, is_torch, length
+from ._parts import capabilities_of, is_kernel_like, on_torch
+from .arrays import check_sized, describe, float_dtype, is_prepared, is_sparse, is_torch, length
+from .base import BaseKernel, check_values, symmetrised
 from .errors import InputError, ParameterError
-from .memory import available_memory, guard_memory, readable_size
+from .memory import available_memory, dtype_name, guard_memory, readable_size
 from .progress import Progress
 from .threads import single_threaded
 
@@ -30,6 +31,7 @@ class _Job:
     """Checked and prepared sides of one Gram matrix, and its grid of tiles."""
 
     kernel: Any
+    checked: Any  #: X before it was prepared
     left: Any
     right: Any  #: `left` itself where Y is X
     tile: int
@@ -43,11 +45,20 @@ class _Job:
         rows, columns = (_cuts(size, self.tile) for size in self.shape)
         return [(r, c) for r in rows for c in columns if not self.symmetric or c.start >= r.start]
 
+    @property
+    def mirrors_diagonal(self) -> bool:
+        """Whether tiles on the diagonal are not known to be exactly symmetric."""
+        return self.symmetric and not isinstance(self.kernel, BaseKernel)
+
     def sides(self, rows: slice, columns: slice) -> tuple[Any, Any]:
         """The items of one tile; the same object twice on the diagonal."""
         left = self.left[rows]
         on_diagonal = self.right is self.left and rows == columns
         return left, left if on_diagonal else self.right[columns]
+
+
+def _shape(rows: slice, columns: slice) -> tuple[int, int]:
+    return rows.stop - rows.start, columns.stop - columns.start
 
 
 def _cuts(size: int, tile: int) -> list[slice]:
@@ -120,7 +131,7 @@ def gram(
            [0., 0., 3.]])
     """
     job = _job(kernel, X, Y, tile, executor)
-    if is_torch(job.left):
+    if on_torch(job.checked):
         return _gram_torch(job, dtype, executor, progress, out)
     dtype = _result_dtype(job, dtype, out)
     out = _checked_out(out, job.shape, dtype, job)
@@ -129,19 +140,28 @@ def gram(
 
 
 def _job(kernel: Any, X: Any, Y: Any, tile: int | None, executor: Executor | None) -> _Job:
+    _check_kernel(kernel)
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise ParameterError(f"executor: expected a concurrent.futures.Executor, got {describe(executor)}")
+    same = Y is None or Y is X
+    X, Y = _checked_items(kernel, X, None if same else Y)
+    cut = _tile(tile, kernel, executor)
+    capabilities = capabilities_of(kernel)
+    left = _prepared(kernel, X, capabilities)
+    right = left if same else _prepared(kernel, Y, capabilities)
+    return _Job(kernel, X, left, right, cut, same and "symmetric" in capabilities)
+
+
+def _check_kernel(kernel: Any) -> None:
     if not is_kernel_like(kernel):
         raise ParameterError(
             f"kernel: expected a kernel or another callable instance k(X, Y), got {describe(kernel)}"
             + (": make one with kr.create(name)" if isinstance(kernel, (str, type)) else "")
         )
-    if executor is not None and not callable(getattr(executor, "submit", None)):
-        raise ParameterError(f"executor: expected a concurrent.futures.Executor, got {describe(executor)}")
-    same = Y is None or Y is X
-    X, Y = _checked_items(kernel, X, None if same else Y)
-    capabilities = capabilities_of(kernel)
-    left = kernel.prepare(X) if "prepare" in capabilities else X
-    right = left if same else kernel.prepare(Y) if "prepare" in capabilities else Y
-    return _Job(kernel, left, right, _tile(tile, kernel, executor), same and "symmetric" in capabilities)
+
+
+def _prepared(kernel: Any, X: Any, capabilities: frozenset[str]) -> Any:
+    return kernel.prepare(X) if "prepare" in capabilities and not is_prepared(X) else X
 
 
 def _checked_items(kernel: Any, X: Any, Y: Any) -> tuple[Any, Any]:
@@ -179,16 +199,17 @@ def _result_dtype(job: _Job, dtype: Any, out: Any) -> np.dtype[Any] | None:
     native = getattr(job.kernel, "result_dtype", None)
     if native is None:
         return None
-    asked: np.dtype[Any] = np.dtype(native(job.left))
+    asked: np.dtype[Any] = np.dtype(native(job.checked))
     return asked
 
 
 def _checked_out(out: Any, shape: tuple[int, int], dtype: np.dtype[Any] | None, job: _Job) -> Any:
     """`out`, or a fresh array; None where the first tile has to say what is needed."""
     if out is None:
-        guard_memory(shape, dtype or float_dtype(job.left))
+        guard_memory(shape, dtype or float_dtype(job.checked))
         return None if dtype is None or _is_matrix_valued(job) else np.empty(shape, dtype)
-    if not isinstance(out, np.ndarray) or out.shape[:2] != shape or out.dtype.kind not in "fc":
+    fits = isinstance(out, np.ndarray) and out.shape[: out.ndim - 2 * _is_matrix_valued(job)] == shape
+    if not fits or out.dtype.kind not in "fc":
         raise InputError(f"out: expected a floating NumPy array of shape {shape}, got {describe(out)}")
     if not out.flags.writeable:
         raise InputError("out: expected a writeable array, got a read-only one: open a memory map with mode 'r+'")
@@ -213,12 +234,9 @@ class _Sink:
 
     def put(self, rows: slice, columns: slice, K: Any) -> None:
         """Check one tile's values and write them, and their mirror image where only half is computed."""
-        wanted = (rows.stop - rows.start, columns.stop - columns.start)
-        if not isinstance(K, np.ndarray) or K.shape[:2] != wanted:
-            raise InputError(
-                f"kernel: expected a Gram matrix of shape {wanted} for so many items, got {describe(K)}: "
-                "a kernel is called on whole collections, k(X, Y), not on pairs"
-            )
+        check_values(K, _shape(rows, columns), self.job.kernel)
+        if not isinstance(K, np.ndarray):
+            raise InputError(f"kernel: expected NumPy values for items that are no tensors, got {describe(K)}")
         if self.out is None:
             dtype = K.dtype if K.dtype.kind in "fc" else np.float64
             shape = (*self.job.shape, *K.shape[2:])
@@ -235,6 +253,9 @@ class _Sink:
     def mirror(self, rows: slice, columns: slice) -> None:
         if self.job.symmetric and rows != columns:
             transposed_into(self.out[columns, rows], self.out[rows, columns])
+        elif self.job.mirrors_diagonal:
+            tile = self.out[rows, columns]
+            np.copyto(tile, symmetrised(tile))
 
 
 def transposed_into(target: np.ndarray, source: np.ndarray, block: int = 256) -> None:
@@ -255,7 +276,7 @@ def _fill(job: _Job, out: Any, executor: Executor | None, bar: Progress) -> Any:
         out is not None
         and callable(getattr(job.kernel, "into", None))
         and native is not None
-        and out.dtype == native(job.left)
+        and out.dtype == native(job.checked)
     )
     run = _serial(job, sink, in_place) if executor is None else _spread(job, sink, in_place, executor)
     for rows, columns in run:
@@ -311,8 +332,9 @@ def _spread(job: _Job, sink: _Sink, in_place: bool, executor: Executor) -> Itera
                     sink.put(*tile, K)
                 yield tile
     finally:
-        for future in pending:
-            future.cancel()
+        running = [future for future in pending if not future.cancel()]
+        if shared:
+            wait(running)  # after an error nobody may still write into what the caller gave
 
 
 def _result(future: Future[Any], tile: tuple[slice, slice]) -> Any:
@@ -333,17 +355,25 @@ def _gram_torch(job: _Job, dtype: Any, executor: Executor | None, progress: Any,
     torch = sys.modules["torch"]
     if out is not None:
         raise InputError("out: is for NumPy arrays; a torch result is built functionally, so that gradients pass")
-    if max(job.shape) <= job.tile and executor is None:
-        K = job.kernel(job.left, job.right)
-        return K if dtype is None else K.to(dtype)
+    if dtype is not None and not isinstance(dtype, torch.dtype):
+        raise ParameterError(f"dtype: expected a torch dtype for tensors, such as torch.float32, got {dtype!r}")
+    if is_torch(job.checked) and job.checked.device.type == "cpu":
+        guard_memory(job.shape, dtype or job.checked.dtype)
     done: dict[tuple[int, int], Any] = {}
     tiles = job.tiles()
     with Progress(len(tiles), progress) as bar:
         for (rows, columns), K in _torch_tiles(job, tiles, executor):
-            done[rows.start, columns.start] = K
+            check_values(K, _shape(rows, columns), job.kernel)
+            if not is_torch(K):
+                raise InputError(f"kernel: expected a tensor for tensors, got {describe(K)}")
+            done[rows.start, columns.start] = symmetrised(K) if rows == columns and job.mirrors_diagonal else K
             if job.symmetric and rows != columns:
-                done[columns.start, rows.start] = K.transpose(0, 1).conj() if K.dtype.is_complex else K.transpose(0, 1)
+                mirrored = K.transpose(0, 1) if K.ndim == 2 else K.permute(1, 0, 3, 2)
+                done[columns.start, rows.start] = mirrored.conj() if K.dtype.is_complex else mirrored
             bar.advance()
+    if len(done) == 1:
+        (K,) = done.values()
+        return K if dtype is None else K.to(dtype)
     row_starts, column_starts = (range(0, size, job.tile) for size in job.shape)
     K = torch.cat([torch.cat([done[r, c] for c in column_starts], dim=1) for r in row_starts])
     return K if dtype is None else K.to(dtype)
@@ -389,21 +419,31 @@ def matvec(kernel: Any, X: Any, V: Any, Y: Any = None) -> Any:
     >>> kr.matvec(lambda X, Y: X @ Y.T, np.array([[1.0], [2.0]]), np.array([1.0, 1.0]))
     array([3., 6.])
     """
+    _check_kernel(kernel)
     if "matvec" in capabilities_of(kernel):
         return kernel.matvec(X, V, Y)
     job = _job(kernel, X, Y, None, None)
     n, m = job.shape
     V = V if is_torch(V) else np.asarray(V)
+    if not is_torch(V) and V.dtype.kind not in "biufc":
+        raise InputError(f"V: expected numbers, got {describe(V)}")
     if V.ndim not in (1, 2) or V.shape[0] != m:
         raise InputError(f"V: expected shape ({m},) or ({m}, p), one row for each item of Y, got {describe(V)}")
-    if is_torch(V) != is_torch(job.left):
-        raise InputError(f"V: expected an array of X's library, got {describe(V)} with X {describe(job.left)}")
+    if is_torch(V) != on_torch(job.checked):
+        raise InputError(f"V: expected an array of X's library, got {describe(V)} with X {describe(job.checked)}")
     rows = max(1, min(job.tile, 2**22 // min(m, job.tile)))  # tiles of at most 32 MB
     parts = []
     for r in _cuts(n, rows):
         left = job.left[r]
-        parts.append(sum(_values(job.kernel, left, job.right[c]) @ V[c] for c in _cuts(m, job.tile)))
+        parts.append(sum(_panel(job, left, r, c) @ V[c] for c in _cuts(m, job.tile)))
     return sys.modules["torch"].cat(parts) if is_torch(parts[0]) else np.concatenate(parts)
+
+
+def _panel(job: _Job, left: Any, rows: slice, columns: slice) -> Any:
+    K = check_values(_values(job.kernel, left, job.right[columns]), _shape(rows, columns), job.kernel)
+    if K.ndim != 2:
+        raise InputError(f"kernel: expected scalar values for a product with V, got {describe(K)}")
+    return K
 
 
 @dataclass(frozen=True)
@@ -471,16 +511,21 @@ def plan(kernel: Any, X: Any, Y: Any = None, *, tile: int | None = None, dtype: 
     8000000
     """
     job = _job(kernel, X, Y, tile, None)
-    if is_torch(job.left):
-        name = str(dtype or job.left.dtype).removeprefix("torch.")
-        itemsize = (dtype or job.left.dtype).itemsize
+    if is_torch(job.checked):
+        found: Any = dtype or job.checked.dtype
     else:
-        found = _result_dtype(job, dtype, None) or float_dtype(job.left)
-        name, itemsize = found.name, found.itemsize
+        found = _result_dtype(job, dtype, None) or float_dtype(job.checked)
     tiles = job.tiles()
     pairs = sum((r.stop - r.start) * (c.stop - c.start) for r, c in tiles)
     own = getattr(kernel, "plan", None)
     extra = dict(own(X, Y)) if callable(own) else {}
     return Plan(
-        job.shape, pairs, job.tile, len(tiles), name, math.prod(job.shape) * itemsize, available_memory(), extra
+        shape=job.shape,
+        pairs=pairs,
+        tile=job.tile,
+        tiles=len(tiles),
+        dtype=dtype_name(found),
+        bytes=math.prod(job.shape) * int(found.itemsize),
+        available=available_memory(),
+        extra=extra,
     )

@@ -34,7 +34,7 @@ class Distribution(NamedTuple):
             if not line.strip():
                 break
             match = re.match(
-                r"Requires-Dist:\s*kernreg[-_.]core\s*(?:\[[^\]]*\])?\s*\(?([^;)]*)\)?\s*(;.*)?$", line, re.I
+                r"Requires-Dist:\s*kernreg[-_.]core(?![-_.\w])\s*(?:\[[^\]]*\])?\s*\(?([^;)]*)\)?\s*(;.*)?$", line, re.I
             )
             if match and not match[2]:
                 return match[1].strip()
@@ -47,8 +47,13 @@ def normalized(name: str) -> str:
 
 
 def scan() -> list[Distribution]:
-    """Every installed distribution with kernreg entry points; the first on the path wins."""
+    """Every installed distribution with kernreg entry points; the first on the path wins.
+
+    An ``.egg-info`` counts only where no ``.dist-info`` of that name stands anywhere: one left in
+    a source tree must not shadow what is installed.
+    """
     found: dict[str, Distribution] = {}
+    left_over: list[Distribution] = []
     for path in sys.path:
         folder = path or os.getcwd()
         try:
@@ -58,20 +63,21 @@ def scan() -> list[Distribution]:
         except OSError:
             continue  # a path that is not there
         else:
-            candidates = _scan_folder(folder, names)
+            candidates = _scan_folder(folder, names, ".dist-info")
+            left_over += _scan_folder(folder, names, ".egg-info")
         for distribution in candidates:
             found.setdefault(distribution.name, distribution)
     if _has_foreign_finders():
-        for distribution in _imported():
-            found.setdefault(distribution.name, distribution)
+        left_over += _imported()
+    for distribution in left_over:
+        found.setdefault(distribution.name, distribution)
     return list(found.values())
 
 
-def _scan_folder(folder: str, names: list[str]) -> Iterator[Distribution]:
-    # an egg-info left in a source tree must not shadow the installed dist-info beside it
-    infos = [name for name in names if name.endswith(".dist-info")]
-    infos += [name for name in names if name.endswith(".egg-info")]
-    for name in infos:
+def _scan_folder(folder: str, names: list[str], suffix: str) -> Iterator[Distribution]:
+    for name in names:
+        if not name.endswith(suffix) or name.startswith("~"):  # pip calls what it is removing ~name
+            continue
         info = os.path.join(folder, name)
         try:
             with open(os.path.join(info, "entry_points.txt"), "rb") as file:
@@ -81,13 +87,18 @@ def _scan_folder(folder: str, names: list[str]) -> Iterator[Distribution]:
         if b"kernreg." not in data:
             continue
         stem, _, version = name.rpartition(".")[0].partition("-")
-        is_egg = name.endswith(".egg-info")
+        is_egg = suffix == ".egg-info"
+        read = _reader(os.path.join(info, "PKG-INFO" if is_egg else "METADATA"))
         if is_egg:
-            version = version.partition("-py")[0]
-        metadata = os.path.join(info, "PKG-INFO" if is_egg else "METADATA")
-        distribution = _parsed(normalized(stem), version, info, data.decode("utf-8", "replace"), _reader(metadata))
+            version = version.partition("-py")[0] or _field(read(), "Version")
+        distribution = _parsed(normalized(stem), version, info, data.decode("utf-8", "replace"), read)
         if distribution is not None:
             yield distribution
+
+
+def _field(metadata: str, name: str) -> str:
+    match = re.search(rf"^{name}:\s*(\S+)", metadata, re.M)
+    return match[1] if match else ""
 
 
 def _reader(path: str) -> Callable[[], str]:
@@ -141,7 +152,7 @@ def _imported(**context: Any) -> Iterator[Distribution]:
         name = distribution.metadata["Name"] or ""
         path = str(getattr(distribution, "_path", ""))
         read = _text_reader(distribution)
-        parsed = _parsed(normalized(name), distribution.version, path, text, read)
+        parsed = _parsed(normalized(name), distribution.version or "", path, text, read)
         if parsed is not None:
             yield parsed
 

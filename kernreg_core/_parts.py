@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .arrays import is_torch, length
+from .arrays import is_prepared, is_torch, length
 
 #: Members that show a capability.
 METHODS = {
@@ -30,7 +30,7 @@ def capabilities_of(kernel: object) -> frozenset[str]:
     them only if it declares ``capabilities``.
     """
     declared = getattr(kernel, "capabilities", None)
-    if isinstance(declared, (frozenset, set)):
+    if isinstance(declared, (frozenset, set, list, tuple)):
         return frozenset(declared)
     members = {
         **METHODS,
@@ -61,6 +61,13 @@ class PreparedParts:
         return PreparedParts(tuple(part[index] for part in self.parts))
 
 
+def on_torch(X: Any) -> bool:
+    """Whether `X` is a tensor, or came out of ``prepare`` and holds one."""
+    if isinstance(X, PreparedParts):
+        return any(map(on_torch, X.parts))
+    return is_torch(X) or (is_prepared(X) and any(map(is_torch, getattr(X, "__dict__", {}).values())))
+
+
 def split_parts(X: Any, n_parts: int) -> tuple[Any, ...]:
     return X.parts if isinstance(X, PreparedParts) else (X,) * n_parts
 
@@ -69,7 +76,9 @@ def diagonal(kernel: Any, X: Any) -> Any:
     """k(x, x) of each item: the kernel's own ``diag``, else item by item."""
     if "diag" in capabilities_of(kernel):
         return kernel.diag(X)
-    values = [kernel(X[i : i + 1], X[i : i + 1]) for i in range(length(X))]
+    items = (X[i : i + 1] for i in range(length(X)))
+    values = [kernel(item, item) for item in items]  # one object twice: the kernel's own diagonal
     if is_torch(values[0]):
-        return sys.modules["torch"].cat([value.reshape(1) for value in values])
+        diagonals = sys.modules["torch"].cat([value.reshape(1) for value in values])
+        return diagonals.real if diagonals.dtype.is_complex else diagonals
     return np.array([value[0, 0].real for value in values])

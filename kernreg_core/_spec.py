@@ -147,11 +147,14 @@ def _decoded(value: Any, path: str) -> Any:
         return [_decoded(item, f"{path}[{i}]") for i, item in enumerate(value)]
     if not isinstance(value, dict):
         return value
-    if "__float__" in value:
-        return float(value["__float__"])
-    if "__complex__" in value:
-        real, imaginary = (_decoded(part, path) for part in value["__complex__"])
-        return complex(real, imaginary)
+    try:
+        if "__float__" in value:
+            return float(value["__float__"])
+        if "__complex__" in value:
+            real, imaginary = (_decoded(part, path) for part in value["__complex__"])
+            return complex(real, imaginary)
+    except (TypeError, ValueError) as error:
+        raise SpecError(f"{path}: expected a number, got {value}: {error}") from None
     if "__tuple__" in value:
         return tuple(_decoded(item, f"{path}[{i}]") for i, item in enumerate(value["__tuple__"]))
     if "__dict__" in value:
@@ -162,8 +165,8 @@ def _decoded(value: Any, path: str) -> Any:
 
 
 def _decoded_array(value: dict[str, Any], path: str) -> Any:
-    numbers = [_decoded(number, path) for number in value["__array__"]]
     try:
+        numbers = [_decoded(number, path) for number in value["__array__"]]
         if value["library"] == "torch":
             import torch
 

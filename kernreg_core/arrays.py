@@ -55,6 +55,8 @@ def namespace(*arrays: Any) -> Any:
 
 def describe(x: object) -> str:
     """`x` in a few words for an error message: its type, and its shape and dtype where it has them."""
+    if isinstance(x, type):
+        return f"the class {x.__name__}"
     kind = type(x)
     name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__.split('.')[0]}.{kind.__name__}"
     shape, dtype = getattr(x, "shape", None), getattr(x, "dtype", None)
@@ -217,11 +219,12 @@ def check_sized(X: object, name: str, domain: str) -> Any:
     """A collection of items that are no array rows: has ``len``, can be sliced, is not empty."""
     if isinstance(X, (str, bytes)):
         raise InputError(f"{name}: expected a list of {domain}, got one {describe(X)}: pass [{name}]")
-    if not hasattr(X, "__len__") or not hasattr(X, "__getitem__") or isinstance(X, dict):
-        raise InputError(f"{name}: expected a list of {domain}, got {describe(X)}: pass a list")
     if isinstance(X, (set, frozenset)):
         raise InputError(f"{name}: expected an ordered list of {domain}, got {describe(X)}: pass sorted({name})")
-    if len(X) == 0:
+    sized = hasattr(X, "__len__") and hasattr(X, "__getitem__") and not isinstance(X, (dict, type))
+    if not sized or getattr(X, "ndim", 1) == 0 or is_sparse(X):
+        raise InputError(f"{name}: expected a list of {domain}, got {describe(X)}: pass a list")
+    if length(X) == 0:
         raise InputError(f"{name}: expected at least one item, got {describe(X)}, which is empty")
     return X
 

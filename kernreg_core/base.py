@@ -14,6 +14,7 @@ from .arrays import (
     check_array,
     check_pair,
     check_sized,
+    describe,
     float_dtype,
     is_numpy,
     is_prepared,
@@ -86,14 +87,44 @@ def mirror_upper(K: np.ndarray, block: int = 256) -> np.ndarray:
     return K
 
 
-def _symmetrised(K: Any) -> Any:
-    """`K` with its upper triangle mirrored: NumPy in place, torch functionally."""
-    if is_numpy(K):
-        return mirror_upper(K if K.flags.writeable else K.copy()) if K.ndim == 2 else K
-    if is_torch(K) and K.ndim == 2:
+def symmetrised(K: Any, *items: Any) -> Any:
+    """`K` with its upper triangle mirrored: NumPy in place, torch functionally.
+
+    Of matrix values (n, n, p, p) the matrix of n p rows is mirrored. Nothing is written to a `K`
+    that is read-only or shares memory with `items`.
+    """
+    if K.ndim == 4:
+        n, _, p, _ = K.shape
+        rows = symmetrised(K.swapaxes(1, 2).reshape(n * p, n * p), K, *items)
+        return rows.reshape(n, p, n, p).swapaxes(1, 2)
+    if is_torch(K):
         upper = K.triu(1)
         return K.triu() + (upper.mH if K.dtype.is_complex else upper.mT)
+    ours = K.flags.writeable and not any(is_numpy(x) and np.may_share_memory(K, x) for x in items)
+    return mirror_upper(K if ours else K.copy())
+
+
+def check_values(K: Any, shape: tuple[int, int], kernel: Any) -> Any:
+    """`K` if it is an array of Gram values of that shape, else an InputError that names the kernel."""
+    if not (is_numpy(K) or is_torch(K)) or tuple(K.shape[:2]) != shape or K.ndim not in (2, 4):
+        raise InputError(
+            f"{kernel!r}: expected a Gram matrix of shape {shape} for so many items, got {describe(K)}: "
+            "a kernel is called on whole collections, k(X, Y), not on pairs"
+        )
     return K
+
+
+def _is_factor(value: Any) -> bool:
+    """Whether ``value * kernel`` scales: a number, or a tensor that is one and may carry a gradient."""
+    return (isinstance(value, numbers.Real) and not isinstance(value, bool)) or (is_torch(value) and value.ndim == 0)
+
+
+def result_dtype_of(kernel: Any, X: Any) -> Any:
+    """The dtype k(X) is known to have: a tensor's own, the kernel's ``result_dtype``, else a float's."""
+    if is_torch(X):
+        return X.dtype
+    native = getattr(kernel, "result_dtype", None)
+    return native(X) if callable(native) else float_dtype(X)
 
 
 class BaseKernel(Parametrized):
@@ -214,10 +245,10 @@ class BaseKernel(Parametrized):
             out = np.empty(shape, dtype)
             into(X, Y, out)
             return out
-        if not is_torch(X):
-            guard_memory(shape, self.result_dtype(X))
-        K = self.evaluate(X, Y)
-        return _symmetrised(K) if Y is X and "symmetric" in self.capabilities else K
+        if not is_torch(X) or X.device.type == "cpu":
+            guard_memory(shape, result_dtype_of(self, X))
+        K = check_values(self.evaluate(X, Y), shape, self)
+        return symmetrised(K, X) if Y is X and "symmetric" in self.capabilities else K
 
     def result_dtype(self, X: Any) -> np.dtype[Any]:
         """dtype of the NumPy matrix k(X): that of a float array, else float64; complex where declared."""
@@ -242,7 +273,7 @@ class BaseKernel(Parametrized):
         from ._parts import is_kernel_like
         from .composites import multiplied, scaled
 
-        if isinstance(other, numbers.Real) and not isinstance(other, bool):
+        if _is_factor(other):
             return scaled(self, other)
         return multiplied(self, other) if is_kernel_like(other) else NotImplemented
 
@@ -250,7 +281,7 @@ class BaseKernel(Parametrized):
         from ._parts import is_kernel_like
         from .composites import multiplied, scaled
 
-        if isinstance(other, numbers.Real) and not isinstance(other, bool):
+        if _is_factor(other):
             return scaled(self, other)
         return multiplied(other, self) if is_kernel_like(other) else NotImplemented
 

@@ -11,13 +11,14 @@ import numbers
 import sys
 import warnings
 from collections.abc import Callable, Iterable
+from functools import reduce
 from typing import Any, TypeVar
 
 import numpy as np
 
 from ._composite import Composite
 from ._features import all_features, side_by_side, tensor_product
-from ._parts import METHODS, diagonal, is_kernel_like, split_parts
+from ._parts import METHODS, capabilities_of, diagonal, is_kernel_like, split_parts
 from .arrays import describe, is_sparse, is_torch
 from .base import BaseKernel, provides
 from .errors import InputError, KernregWarning, ParameterError
@@ -59,7 +60,7 @@ class _Terms(Composite):
 
     def __repr__(self) -> str:
         parts = self.parts()
-        plain = len(parts) < 2 or not any(isinstance(part, BaseKernel) for part in parts[:2])
+        plain = len(parts) < 2 or not isinstance(parts[0], BaseKernel)  # a foreign + makes something foreign
         if plain or any(type(part) is type(self) for part in parts):
             return f"{type(self).__name__}({', '.join(map(repr, parts))})"
         return self._operator.join(
@@ -102,7 +103,10 @@ class Sum(_Terms):
 
     @property
     def capabilities(self) -> frozenset[str]:  # type: ignore[override]
-        return frozenset(self._shared_capabilities(*_EVERY, *METHODS))
+        found = self._shared_capabilities(*_EVERY, *METHODS)
+        if all({"psd", "cpd"} & capabilities_of(part) for part in self.parts()) and "psd" not in found:
+            found.add("cpd")  # what is positive definite is so conditionally
+        return frozenset(found)
 
     def evaluate(self, X: Any, Y: Any) -> Any:
         return _reduce(self._evaluated(X, Y), np.add, lambda a, b: a + b)
@@ -122,11 +126,11 @@ class Sum(_Terms):
     @provides("matvec")
     def matvec(self, X: Any, V: Any, Y: Any = None) -> Any:
         """k(X, Y) V, term by term."""
-        return sum(part.matvec(X, V, Y) for part in self.parts())
+        X, Y = self.check_items(X, Y)
+        return sum(part.matvec(x, V, None if y is x else y) for part, x, y in self._sides(X, Y))
 
     def _all_gradients(self, X: Any, Y: Any) -> tuple[Any, Any, Any, Any]:
-        columns = zip(*(self._gradients(part, X, Y) for part in self.parts()), strict=True)
-        k, gx, gy, gxy = (sum(column) for column in columns)
+        k, gx, gy, gxy = (sum(column) for column in zip(*self._gradients(X, Y), strict=True))
         return k, gx, gy, gxy
 
     def _needs_brackets(self, part: Any, *, first: bool) -> bool:
@@ -184,11 +188,7 @@ class Product(_Terms):
         return tensor_product(all_features(self.parts(), X, basis))
 
     def _all_gradients(self, X: Any, Y: Any) -> tuple[Any, Any, Any, Any]:
-        parts = [self._gradients(part, X, Y) for part in self.parts()]
-        found = parts[0]
-        for part in parts[1:]:
-            found = _product_rule(found, part)
-        return found
+        return reduce(_product_rule, self._gradients(X, Y))
 
     def _needs_brackets(self, part: Any, *, first: bool) -> bool:
         if isinstance(part, (Sum, Product)):
@@ -252,8 +252,8 @@ class Scaled(_Unary):
 
     def _factor(self) -> float:
         value: Any = self.variance
-        if is_torch(value) and value.ndim == 0:
-            return float(value)
+        if is_torch(value) and value.ndim == 0 and not value.dtype.is_complex:
+            value = value.item()
         if not isinstance(value, numbers.Real) or isinstance(value, bool) or not math.isfinite(value):
             raise ParameterError(f"variance: expected a finite number, got {describe(value)}")
         return float(value)
@@ -276,19 +276,23 @@ class Scaled(_Unary):
     def features(self, X: Any, basis: Any = None) -> Any:
         """sqrt(variance) times the kernel's features."""
         (found,) = all_features([self.kernel], X, basis)
-        return found * math.sqrt(self._factor())
+        variance: Any = self.variance
+        keeps_gradient = is_torch(variance) and is_torch(found)
+        return found * (variance.sqrt() if keeps_gradient else math.sqrt(self._factor()))
 
     @provides("matvec")
     def matvec(self, X: Any, V: Any, Y: Any = None) -> Any:
         """k(X, Y) V."""
-        return self._times(self.kernel.matvec(X, V, Y))
+        X, Y = self.check_items(X, Y)
+        ((kernel, x, y),) = self._sides(X, Y)
+        return self._times(kernel.matvec(x, V, None if y is x else y))
 
     def _all_gradients(self, X: Any, Y: Any) -> tuple[Any, Any, Any, Any]:
-        k, gx, gy, gxy = (self._times(part) for part in self._gradients(self.kernel, X, Y))
+        k, gx, gy, gxy = (self._times(column) for column in self._gradients(X, Y)[0])
         return k, gx, gy, gxy
 
     def __repr__(self) -> str:
-        if not isinstance(self.kernel, BaseKernel):
+        if not isinstance(self.kernel, BaseKernel) or not _is_number(self.variance):
             return super().__repr__()
         return f"{typable(self.variance)} * {self._inner()}"
 
@@ -339,7 +343,7 @@ class Power(_Unary):
 
     def _raised(self, K: Any) -> Any:
         whole = self._whole()
-        if whole is None and bool((K < 0).any()):
+        if whole is None and not _is_complex(K) and bool((K < 0).any()):
             raise InputError(
                 f"exponent: {self.exponent} of a negative kernel value is no real number: "
                 "take a whole exponent, or a kernel that is never negative"
@@ -363,13 +367,16 @@ class Power(_Unary):
         return tensor_product([found] * (self._whole() or 1))
 
     def _all_gradients(self, X: Any, Y: Any) -> tuple[Any, Any, Any, Any]:
-        first = found = self._gradients(self.kernel, X, Y)
-        for _ in range((self._whole() or 1) - 1):
-            found = _product_rule(found, first)
-        return found
+        ((k, gx, gy, gxy),) = self._gradients(X, Y)
+        p = self._whole() or 1
+        if p == 1:
+            return k, gx, gy, gxy
+        slope, bend = (p * k ** (p - 1))[..., None], (p * (p - 1) * k ** (p - 2))[..., None, None]
+        outer = gx[..., :, None] * gy[..., None, :]
+        return k**p, slope * gx, slope * gy, slope[..., None] * gxy + bend * outer
 
     def __repr__(self) -> str:
-        if not isinstance(self.kernel, BaseKernel):
+        if not isinstance(self.kernel, BaseKernel) or not _is_number(self.exponent):
             return super().__repr__()
         return f"{self._inner()} ** {typable(self.exponent)}"
 
@@ -413,6 +420,11 @@ class Normalized(_Unary):
         found = self._shared_capabilities("symmetric", "psd", "stationary", "differentiable", "features")
         return frozenset(found | {"normalized", "diag"})
 
+    def check_parameters(self, X: Any) -> None:
+        super().check_parameters(X)
+        if "matrix_valued" in capabilities_of(self.kernel):
+            raise ParameterError(f"kernel: expected one with scalar values, got the matrix-valued {self.kernel!r}")
+
     def evaluate(self, X: Any, Y: Any) -> Any:
         (K,) = self._evaluated(X, Y)
         left = self._norms(split_parts(X, 1)[0], K)
@@ -426,20 +438,20 @@ class Normalized(_Unary):
         """sqrt(k0(x, x)) of each item, infinity where it is 0, so that the quotient is 0 there."""
         squared = diagonal(self.kernel, X)
         if bool((squared < 0).any()):
-            where = int(np.flatnonzero(np.asarray(squared < 0))[0])
+            where = int((squared < 0).nonzero()[0].reshape(-1)[0])
             raise InputError(
                 f"{self.kernel!r}: expected k(x, x) >= 0 for a normalised kernel, got {float(squared[where]):g} "
                 f"at item {where}: the kernel is not positive semi-definite there"
             )
-        if is_torch(squared):
-            return squared.where(squared > 0, float("inf")).sqrt()
-        if not (squared > 0).all():
+        if not bool((squared > 0).all()):
             warnings.warn(
                 f"{self.kernel!r}: {int((squared == 0).sum())} item(s) have k(x, x) = 0 and no direction; "
                 "their rows are 0. Drop these items to silence this",
                 KernregWarning,
                 stacklevel=2,
             )
+        if is_torch(squared):
+            return squared.where(squared > 0, float("inf")).sqrt()
         return np.sqrt(np.where(squared > 0, squared, np.inf)).astype(like.dtype, copy=False)
 
     @provides("diag")
@@ -488,6 +500,14 @@ def scaled(kernel: Any, variance: Any) -> Scaled:
     found = Scaled(kernel=kernel, variance=variance.item() if isinstance(variance, np.generic) else variance)
     found._factor()
     return found
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
+def _is_complex(K: Any) -> bool:
+    return bool(K.dtype.is_complex) if is_torch(K) else K.dtype.kind == "c"
 
 
 def _flat(kernel: Any, kind: type[_Terms]) -> list[Any]:

@@ -27,6 +27,8 @@ from .errors import ParameterError, PluginError
 from .vocabulary import parse_name
 
 CORE = "kernreg-core"
+#: Note of a plugin whose cards could not be read yet; a snapshot with it is not kept.
+UNFINISHED = "its light module is still being imported: its cards are not known yet"
 _T = TypeVar("_T")
 
 
@@ -245,6 +247,8 @@ def _record(found: Distribution, manager: pluggy.PluginManager) -> Plugin:
     start = time.perf_counter()
     cards, problem = guarded(lambda: _load_cards(found, entries, manager))
     seconds = time.perf_counter() - start
+    if any(map(_being_imported, found.modules)):
+        cards, problem, notes = None, None, (*notes, UNFINISHED)
     if problem is not None:
         return Plugin(
             found.name, found.version, status="broken", error=shown(problem), exception=problem, notes=notes,
@@ -253,12 +257,18 @@ def _record(found: Distribution, manager: pluggy.PluginManager) -> Plugin:
     return Plugin(found.name, found.version, cards=tuple(cards or ()), notes=notes, seconds=seconds, **base)
 
 
+def _being_imported(target: str) -> bool:
+    """Whether a light module asked for this while it is itself being imported, further up the stack."""
+    spec = getattr(sys.modules.get(target.partition(":")[0]), "__spec__", None)
+    return bool(getattr(spec, "_initializing", False))
+
+
 def _load_cards(found: Distribution, entries: tuple[EntryPoint, ...], manager: pluggy.PluginManager) -> list[Card]:
     """Import and register the light modules, call this plugin's own ``kernreg_cards``, check what it gives."""
     cards: list[Card] = []
     registered: list[str] = []
     try:
-        for target in found.modules:
+        for target in dict.fromkeys(found.modules):
             module = import_module(target.partition(":")[0])
             name = f"{found.name} {target}"
             manager.register(module, name=name)

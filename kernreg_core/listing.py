@@ -74,7 +74,7 @@ class Listing(Sequence[Card]):
 
 def _cells(card: Card) -> tuple[str, ...]:
     plugin = f"{card.plugin} {card.version}".strip()
-    return (card.name, card.kind, card.domain or "-", plugin, card.summary or "-")
+    return (card.name, card.kind, card.domain or "-", plugin, " ".join(card.summary.split()) or "-")
 
 
 def _terminal_width() -> int:

@@ -37,11 +37,16 @@ def _control_group() -> int | None:
     try:
         with open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:
             limit = file.read().strip()
+        if limit == "max":
+            return None
         with open("/sys/fs/cgroup/memory.current", encoding="ascii") as file:
             used = int(file.read())
+        with open("/sys/fs/cgroup/memory.stat", encoding="ascii") as lines:
+            # pages of files count as used and are given back at once when memory is asked for
+            cached = sum(int(line.split()[1]) for line in lines if line.startswith(("inactive_file ", "active_file ")))
+        return max(0, int(limit) - used + cached)
     except (OSError, ValueError):
         return None
-    return None if limit == "max" else max(0, int(limit) - used)
 
 
 def readable_size(size: float) -> str:
@@ -53,10 +58,15 @@ def readable_size(size: float) -> str:
     ('128 MB', '3.2 TB')
     """
     for unit in ("B", "kB", "MB", "GB", "TB"):
-        if size < 1000 or unit == "TB":
+        if size < 999.5 or unit == "TB":
             break
         size /= 1000
-    return f"{size:.3g} {unit}" if size < 1000 else f"{size:,.0f} {unit}"
+    return f"{size:.3g} {unit}" if size < 999.5 else f"{size:,.0f} {unit}"
+
+
+def dtype_name(dtype: Any) -> str:
+    """The name of a NumPy or torch dtype, such as float32."""
+    return str(dtype).removeprefix("torch.")
 
 
 def guard_memory(shape: Sequence[int], dtype: Any, *, what: str = "the Gram matrix") -> int:
@@ -65,11 +75,13 @@ def guard_memory(shape: Sequence[int], dtype: Any, *, what: str = "the Gram matr
     Parameters
     ----------
     shape : sequence of int
-    dtype : dtype_like
+    dtype : dtype_like or torch.dtype
     what : str
         Names the array in the message.
     """
-    size: int = math.prod(shape) * int(np.dtype(dtype).itemsize)
+    if not hasattr(dtype, "itemsize") or isinstance(dtype, type):
+        dtype = np.dtype(dtype)
+    size: int = math.prod(shape) * int(dtype.itemsize)
     if size < 1 << 26:  # 64 MB: reading what is available costs more than it could save
         return size
     available = available_memory()
@@ -78,7 +90,7 @@ def guard_memory(shape: Sequence[int], dtype: Any, *, what: str = "the Gram matr
         fits = int(rows * math.sqrt(0.95 * available / size)) if len(shape) > 1 and shape[0] == shape[1] else None
         smaller = f", or at most {fits:,} items" if fits else ""
         raise GramMemoryError(
-            f"{what} of shape {tuple(shape)} in {np.dtype(dtype).name} takes {readable_size(size)}, "
+            f"{what} of shape {tuple(shape)} in {dtype_name(dtype)} takes {readable_size(size)}, "
             f"but only {readable_size(available)} of memory is available. Ways out: kr.matvec(kernel, X, V), "
             "which never forms it; the kernel's features(X), where it has them; float32 input; "
             f"kr.gram with a memory-mapped out=; fewer rows{smaller}"

@@ -76,7 +76,7 @@ class Parametrized:
         Raises
         ------
         ParameterError
-            If a name is no parameter; nothing is set then.
+            If a name is no parameter; nothing of this object is set then.
         """
         names = self._parameter_names()
         for key in params:
@@ -90,10 +90,16 @@ class Parametrized:
             name, delimiter, inner = key.partition("__")
             if delimiter:
                 nested.setdefault(name, {})[inner] = value
-            else:
-                setattr(self, name, value)
         for name, inner_params in nested.items():
-            getattr(self, name).set_params(**inner_params)
+            child = params.get(name, getattr(self, name))
+            if isinstance(child, type) or not hasattr(child, "set_params"):
+                raise ParameterError(
+                    f"{type(self).__name__}: {name}__{next(iter(inner_params))} cannot be set, "
+                    f"because {name} is {typable(child)}, which has no parameters"
+                )
+            child.set_params(**inner_params)
+        for key in params.keys() & set(names):
+            setattr(self, key, params[key])
         self.__dict__.pop("_cache", None)
         if "rng" in params:
             self.__dict__.pop("_entropy", None)
@@ -150,8 +156,8 @@ def _draw(rng: Any) -> int:
 def clone(obj: Any, _memo: dict[int, Any] | None = None) -> Any:
     """A new object with the same parameters and nothing learnt.
 
-    An object that appears twice among the parameters is cloned once. What has no ``get_params``
-    is deep-copied.
+    An object that appears twice among the parameters is cloned once. Lists, tuples and
+    dictionaries are cloned item by item; what else has no ``get_params`` is deep-copied.
 
     Examples
     --------
@@ -167,13 +173,19 @@ def clone(obj: Any, _memo: dict[int, Any] | None = None) -> Any:
     memo: dict[int, Any] = {} if _memo is None else _memo
     if id(obj) in memo:
         return memo[id(obj)]
-    if isinstance(obj, type) or not hasattr(obj, "get_params"):
+    fresh: Any
+    if type(obj) in (list, tuple):
+        fresh = type(obj)(clone(item, memo) for item in obj)
+    elif type(obj) is dict:
+        fresh = {key: clone(item, memo) for key, item in obj.items()}
+    elif isinstance(obj, type) or not hasattr(obj, "get_params"):
         return copy.deepcopy(obj, memo)
-    if not isinstance(obj, Parametrized) and hasattr(obj, "__sklearn_clone__"):
+    elif not isinstance(obj, Parametrized) and hasattr(obj, "__sklearn_clone__"):
         fresh = obj.__sklearn_clone__()
     else:
         fresh = type(obj)(**{name: clone(value, memo) for name, value in obj.get_params(deep=False).items()})
     memo[id(obj)] = fresh
+    memo.setdefault(id(memo), []).append(obj)  # alive, so that its id is not given to another (as deepcopy does)
     return fresh
 
 
@@ -203,7 +215,8 @@ def typable(value: Any) -> str:
     if kind is dict and len(value) <= 32:
         return "{" + ", ".join(f"{typable(key)}: {typable(item)}" for key, item in value.items()) + "}"
     if kind.__module__ == "numpy" and hasattr(value, "item") and not hasattr(value, "__len__"):
-        return typable(value.item())
+        plain = value.item()
+        return repr(value) if type(plain) is kind else typable(plain)  # a long double has no other form
     if kind.__module__ == "numpy" and kind.__name__ == "ndarray":
         return _typable_array("np.array", value, value.dtype.name not in ("float64", "int64", "bool"))
     if kind.__module__ == "torch" and kind.__name__ in ("Tensor", "Parameter"):

@@ -6,9 +6,11 @@ plugin code never runs under the lock; every method may be called from any threa
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -19,7 +21,7 @@ from . import discovery
 from ._card import Card, Reference
 from ._metadata import normalized
 from .discovery import EntryPoint, Plugin, guarded, shown
-from .errors import MissingDependencyError, NameConflictError, ParameterError, PluginError
+from .errors import KernregError, MissingDependencyError, NameConflictError, ParameterError, PluginError
 from .listing import Listing
 from .vocabulary import CAPABILITIES, DOMAINS, KINDS, TAGS, parse_name
 
@@ -60,6 +62,7 @@ class Registry:
         self._lock = threading.Lock()
         self._building = threading.local()
         self._snapshot: Snapshot | None = None
+        self._begun = self._published = 0  # refreshes are numbered in the order in which they look
         self._runtime: dict[str, Entry] = {}
         self._filled: dict[tuple[str, str], Card] = {}  # cards made from classes
         self._loaded: dict[tuple[str, str], Any] = {}
@@ -83,19 +86,25 @@ class Registry:
         from importlib import invalidate_caches
 
         self._building.active = True
+        with self._lock:
+            self._begun += 1
+            turn = self._begun
         try:
             if self._snapshot is not None:
                 invalidate_caches()  # what was installed meanwhile
             plugins, manager = discovery.discover()
         finally:
             self._building.active = False
+        settled = not any(discovery.UNFINISHED in plugin.notes for plugin in plugins)
         with self._lock:
-            self._snapshot = self._assembled(plugins, manager)
+            snapshot = self._assembled(plugins, manager)
+            if settled and turn > self._published:  # never older than what stands there
+                self._snapshot, self._published = snapshot, turn
         self._warn_if_slow(plugins)
-        return self._snapshot
+        return snapshot
 
     def _assembled(self, plugins: Iterable[Plugin], manager: pluggy.PluginManager | None) -> Snapshot:
-        plugins = tuple(plugins)
+        plugins = tuple(sorted(plugins, key=lambda plugin: plugin.name))  # a folder's order says nothing
         entries: dict[str, tuple[Entry, ...]] = {}
         for plugin in plugins:
             if plugin.status in ("disabled", "incompatible"):
@@ -106,7 +115,7 @@ class Registry:
                 placed = card or Card(name=point.name, kind=point.kind, plugin=plugin.name, version=plugin.version)
                 entry = Entry(placed, point.target, card is not None)
                 entries[point.name] = (*entries.get(point.name, ()), entry)
-        for name, entry in self._runtime.items():
+        for name, entry in tuple(self._runtime.items()):
             entries[name] = (*entries.get(name, ()), entry)
         return Snapshot(plugins, MappingProxyType(dict(sorted(entries.items()))), manager)
 
@@ -310,6 +319,10 @@ class Registry:
         _check_arguments(name, obj, args, params)
         try:
             return obj(*args, **params)
+        except KernregError:
+            raise
+        except ImportError as error:
+            raise _load_error(entry, error) from error
         except SystemExit as error:
             raise PluginError(
                 f"{name!r} from {entry.card.plugin}: its constructor called sys.exit({error.code})"
@@ -354,26 +367,18 @@ class Registry:
         """
         if obj is None:
             return lambda decorated: self.register(decorated, name=name, replace=replace, **fields)
-        if not callable(obj):
+        if not callable(obj) or not hasattr(obj, "__qualname__"):
             raise ParameterError(f"obj: expected a class or a function that makes the object, got {type(obj).__name__}")
+        if given := {"plugin", "version"} & fields.keys():
+            raise ParameterError(f"register: {', '.join(sorted(given))} is the registry's to fill in")
         kind = fields.pop("kind", None) or guess_kind(obj)
         card = card_from(obj, Card(name=name, kind=kind, plugin=RUNTIME), **fields)
-        self.snapshot()
+        seen = self.snapshot()
         with self._lock:
-            self._check_free(name, obj, replace)
+            _check_free(self._snapshot or seen, name, obj, replace)
             self._runtime[name] = Entry(card, target_of(obj), True, obj)
             self._republish()
         return obj
-
-    def _check_free(self, name: str, obj: Any, may_replace: bool) -> None:
-        for entry in (self._snapshot or self.snapshot()).entries.get(name, ()):
-            if entry.card.plugin != RUNTIME:
-                raise NameConflictError(f"{name!r} is offered by the installed {entry.card.plugin}: take another name")
-            if not may_replace and entry.target != target_of(obj):
-                raise NameConflictError(
-                    f"{name!r} is already registered in this process as {entry.target}: "
-                    f"pass replace=True, or kr.unregister({name!r}) first"
-                )
 
     def unregister(self, name: str) -> None:
         """Take back what :meth:`register` added.
@@ -404,7 +409,7 @@ class Registry:
                 if qualname == cls.__qualname__ and module.partition(".")[0] == cls.__module__.partition(".")[0]:
                     nearby.append(entry)
         # the target may be a re-export of the module that defines the class
-        return next((entry for entry in nearby if self._load(entry) is cls), None)
+        return next((entry for entry in nearby if guarded(partial(self._load, entry))[0] is cls), None)
 
     def call_hook(self, hook: str) -> list[tuple[Plugin, Any, BaseException | None]]:
         """(plugin, result, None) or (plugin, None, error) of each working plugin's own hook."""
@@ -416,6 +421,10 @@ class Registry:
                 for function in discovery.own_implementations(snapshot.manager, hook, f"{plugin.name} {target}"):
                     found.append((plugin, *guarded(function)))
         return found
+
+
+#: Distributions whose name is not that of their package.
+_INSTALLED_AS = {"sklearn": "scikit-learn", "skimage": "scikit-image", "cv2": "opencv-python", "PIL": "pillow"}
 
 
 def _resolve(target: str) -> Any:
@@ -431,8 +440,9 @@ def _load_error(entry: Entry, error: BaseException) -> PluginError:
     where = f"{card.name!r} from {card.plugin} {card.version} ({entry.target})"
     missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
     if missing and missing.partition(".")[0] != entry.target.partition(".")[0]:
+        library = missing.partition(".")[0]
         return MissingDependencyError(
-            f"{where} needs {missing!r}, which is not installed: pip install {missing.partition('.')[0]}"
+            f"{where} needs {missing!r}, which is not installed: pip install {_INSTALLED_AS.get(library, library)}"
         )
     return PluginError(f"{where} could not be loaded: {shown(error)}")
 
@@ -460,6 +470,17 @@ def _shown_parameter(parameter: Any) -> str:
     return str(parameter.replace(annotation=parameter.empty))
 
 
+def _check_free(snapshot: Snapshot, name: str, obj: Any, may_replace: bool) -> None:
+    for entry in snapshot.entries.get(name, ()):
+        if entry.card.plugin != RUNTIME:
+            raise NameConflictError(f"{name!r} is offered by the installed {entry.card.plugin}: take another name")
+        if not may_replace and entry.target != target_of(obj):
+            raise NameConflictError(
+                f"{name!r} is already registered in this process as {entry.target}: "
+                f"pass replace=True, or kr.unregister({name!r}) first"
+            )
+
+
 def target_of(obj: Any) -> str:
     """``module:qualname`` of a class or function."""
     return f"{obj.__module__}:{obj.__qualname__}"
@@ -478,6 +499,16 @@ def guess_kind(obj: Any) -> str:
     return "kernel"
 
 
+def _has_defaults(obj: Any) -> bool:
+    """Whether a class can be made without arguments."""
+    from inspect import Parameter, signature
+
+    return isinstance(obj, type) and all(
+        p.default is not Parameter.empty or p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+        for p in signature(obj).parameters.values()
+    )
+
+
 def card_from(obj: Any, card: Card, **fields: Any) -> Card:
     """`card`, with what a class itself says where `fields` do not."""
     read: dict[str, Any] = {}
@@ -488,15 +519,9 @@ def card_from(obj: Any, card: Card, **fields: Any) -> Card:
         read["domain"] = domain
     capabilities = getattr(obj, "capabilities", None)
     if not isinstance(capabilities, (frozenset, set)):
-        from inspect import Parameter, signature
-
         # a property depends on parameters: the card states what holds at the defaults
-        takes_defaults = isinstance(obj, type) and all(
-            p.default is not Parameter.empty or p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
-            for p in signature(obj).parameters.values()
-        )
-        instance = guarded(obj)[0] if capabilities is not None and takes_defaults else None
-        capabilities = getattr(instance, "capabilities", ()) if instance is not None else ()
+        made = guarded(lambda: obj().capabilities)[0] if capabilities is not None and _has_defaults(obj) else None
+        capabilities = made if isinstance(made, (frozenset, set)) else ()
     read["capabilities"] = frozenset(capabilities) & CAPABILITIES.keys()
     if getattr(obj, "pair_cost", None) == "high":
         read["pair_cost"] = "high"
@@ -508,7 +533,10 @@ def card_from(obj: Any, card: Card, **fields: Any) -> Card:
 
 
 def _words(argument: str, given: str | Iterable[str] | None, vocabulary: Mapping[str, str]) -> frozenset[str]:
-    words = frozenset([given] if isinstance(given, str) else given or ())
+    try:
+        words = frozenset([given] if isinstance(given, str) else given or ())
+    except TypeError:
+        raise ParameterError(f"{argument}: expected a word or a collection of words, got {given!r}") from None
     for word in words:
         if word not in vocabulary:
             from .suggest import near
@@ -524,7 +552,6 @@ def _pattern(pattern: str | None) -> Callable[[str], bool]:
         return lambda name: True
     if not any(character in pattern for character in "*?["):
         return lambda name: name == pattern
-    import re
     from fnmatch import translate
 
     match = re.compile(translate(pattern)).match
@@ -552,7 +579,7 @@ def _has_words(words: str, text: str) -> bool:
 
 
 def _is_paper(wanted: str, reference: Reference) -> bool:
-    exact = wanted.strip().lower().removeprefix("arxiv:").removeprefix("doi:")
+    exact = re.sub(r"^(arxiv:|doi:|https?://[^/]+/(abs/)?)\s*", "", wanted.strip().lower())
     return exact in (reference.arxiv.lower(), reference.doi.lower()) or _has_words(wanted, reference.title)
 
 

@@ -19,7 +19,7 @@ from .errors import KernregWarning, ParameterError
 
 _local = threading.local()
 _lock = threading.Lock()
-_pool: tuple[int, int, ThreadPoolExecutor] | None = None  # (process id, size, pool): a fork needs a new one
+_pool: tuple[int, ThreadPoolExecutor] | None = None  # (size, pool)
 _pins = 0
 _limiter: Any = None
 _controllers: dict[frozenset[str], Any] = {}
@@ -65,16 +65,47 @@ def pinned_blas() -> Iterator[None]:
     with _lock:
         if _pins == 0:
             controller = _controller()
+            _take_control()
             _limiter = None if controller is None else controller.limit(limits=1, user_api="blas")
         _pins += 1
+        _local.pins = getattr(_local, "pins", 0) + 1
     try:
         yield
     finally:
         with _lock:
+            _local.pins -= 1
             _pins -= 1
-            if _pins == 0 and _limiter is not None:
-                _limiter.restore_original_limits()
-                _limiter = None
+            if _pins == 0:
+                _unpin()
+
+
+def _unpin() -> None:
+    global _limiter
+    if _limiter is not None:
+        _take_control()
+        _limiter.restore_original_limits()
+        _limiter = None
+        _take_control()  # and leave it to the next
+
+
+def _take_control() -> None:
+    """Let this thread set limits: newer threadpoolctl listens only to the first that did."""
+    openblas = getattr(sys.modules.get("threadpoolctl"), "OpenBLASController", None)
+    clear = getattr(openblas, "clear_controlling_thread", None)
+    if clear is not None:
+        clear(force=True)
+
+
+def _after_fork() -> None:
+    """In a forked child only the forking thread lives on: the locks, pool and pins of the others do not."""
+    global _lock, _pool, _pins
+    _lock, _pool, _pins = threading.Lock(), None, getattr(_local, "pins", 0)
+    if _pins == 0:
+        _unpin()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _controller() -> Any:
@@ -103,9 +134,9 @@ def _controller() -> Any:
 def _shared_pool(size: int) -> ThreadPoolExecutor:
     global _pool
     with _lock:
-        if _pool is None or _pool[0] != os.getpid() or _pool[1] < size:
-            _pool = (os.getpid(), size, ThreadPoolExecutor(size, thread_name_prefix="kernreg"))
-        return _pool[2]
+        if _pool is None or _pool[0] < size:
+            _pool = (size, ThreadPoolExecutor(size, thread_name_prefix="kernreg"))
+        return _pool[1]
 
 
 def run_parallel(function: Callable[[Any], object], tasks: Iterable[Any]) -> None:

@@ -201,30 +201,35 @@ def speed_table(names: list[str] | None = None) -> None:
             X = data.astype(dtype)
             items = np.abs(X) if name == "chi_squared" else X
             K = kernel(items)
-            exact = np.array_equal(K, K.T) and (
-                "normalized" not in kernel.capabilities or bool((K.diagonal() == 1).all())
-            )
+            exact = np.array_equal(K, K.T) and np.array_equal(K.diagonal(), kernel.diag(items))
             del K
             for count in (1, 2):
-                runs: dict[str, Callable[[], Any]] = {"kernreg": lambda: kernel(items), **peers(name, X)}  # noqa: B023 - run at once
-                if name in ("rbf", "matern52"):
-                    runs["limit"] = limit(X, name)
-                with threads(count), redirect_stderr(StringIO()):
-                    times = alternate(runs, count, REPEATS if name in ("rbf", "matern52") else 7)
-                own = times.pop("kernreg")
-                parts = []
-                if "limit" in times:
-                    ratio = own / times.pop("limit")
-                    most = LIMITS[dtype]
-                    parts.append(
-                        f"{ratio:.2f} x limit" + (f" (at most {most}: {verdict(ratio <= most)})" if count == 1 else "")
-                    )
-                for peer, seconds in times.items():
-                    ratio = seconds / own
-                    least = TARGETS.get((name, peer, count, dtype), 1.0)
-                    parts.append(f"{peer} {ratio:.2f} (at least {least}: {verdict(ratio >= least)})")
-                note = "" if exact else "  NOT EXACTLY SYMMETRIC"
-                print(f"{name:<19}{dtype:<9}{count:<8}{own * 1e3:>7.1f}  {'; '.join(parts)}{note}", flush=True)
+                print(
+                    speed_row(name, kernel, X, items, count) + ("" if exact else "  NOT EXACTLY SYMMETRIC"), flush=True
+                )
+
+
+def speed_row(name: str, kernel: Any, X: np.ndarray, items: np.ndarray, count: int) -> str:
+    """One line: kernreg's time, its ratio to the limit where there is one, the peers' ratios to it."""
+    limited = name in ("rbf", "matern52")
+    runs = {"kernreg": lambda: kernel(items), **peers(name, X)}
+    if limited:
+        runs["limit"] = limit(X, name)
+    with threads(count), redirect_stderr(StringIO()):
+        times = alternate(runs, count, REPEATS if limited else 7)
+    own, dtype = times.pop("kernreg"), str(X.dtype)
+    parts = []
+    if limited:
+        ratio = own / times.pop("limit")
+        most = LIMITS[dtype]
+        goal = f" (at most {most}: {verdict(ratio <= most)})" if count == 1 else ""
+        parts.append(f"{ratio:.2f} x limit{goal}")
+    for peer, seconds in times.items():
+        ratio = seconds / own
+        least = TARGETS.get((name, peer, count, dtype), None if peer == "sklearn" else 1.0)
+        goal = "" if least is None else f" (at least {least}: {verdict(ratio >= least)})"
+        parts.append(f"{peer} {ratio:.2f}{goal}")
+    return f"{name:<19}{dtype:<9}{count:<8}{own * 1e3:>7.1f}  {'; '.join(parts)}"
 
 
 _PEAK = """

@@ -200,8 +200,8 @@ def test_values_do_not_depend_on_tiles_and_threads(name: str, dtype: Any, monkey
     tolerance = 16 * np.finfo(dtype).eps * scale if name not in CLOUD else 1e-6
     monkeypatch.setattr(_tiles, "SERIAL_WORK", 0)
     for height, width, threads in ((7, 40, 1), (64, 4096, 2), (16, 33, 3)):
-        monkeypatch.setattr(_tiles, "HEIGHT", height)
-        monkeypatch.setattr(_tiles, "WIDTH", max(width, 2 * height))
+        monkeypatch.setattr(_tiles, "RUN", height * np.dtype(dtype).itemsize)
+        monkeypatch.setattr(_tiles, "WIDTH", max(width, 4 * height))
         monkeypatch.setenv("KERNREG_NUM_THREADS", str(threads))
         again = kernel(X)
         assert np.array_equal(again, again.T)
@@ -223,3 +223,41 @@ def test_into_fills_strided_memory() -> None:
     half = np.empty((100, 100), np.float32)
     kernel.into(X, X, half)
     np.testing.assert_allclose(half, kernel(X), atol=1e-6)
+
+
+def test_an_offset_does_not_cost_time_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Centred, offset data needs nothing but the float32 product."""
+    used: list[str] = []
+    original = _distances.DenseRows.product
+
+    def spy(self: Any, rows: slice, cols: slice, tile: np.ndarray) -> None:
+        used.append(str(tile.dtype))
+        original(self, rows, cols, tile)
+
+    monkeypatch.setattr(_distances.DenseRows, "product", spy)
+    ke.RBF(lengthscale=4.5)(data(200, 20, dtype=np.float32) + np.float32(1e4))
+    assert set(used) == {"float32"}
+
+
+@pytest.mark.parametrize("order", [0, 1, 2])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_arc_cosine_of_nearly_parallel_rows(order: int, dtype: Any) -> None:
+    """The angle of close directions, and of opposite ones: its cosine has lost half its digits."""
+    mpmath = pytest.importorskip("mpmath")
+    X = data(30, 4)
+    Y = np.sign(data(30, 1, seed=2)) * X * 1.7 + data(30, 4, seed=1) * np.geomspace(1e-9, 1e-1, 30)[:, None]
+    X, Y = X.astype(dtype), Y.astype(dtype)
+    K = ke.ArcCosine(order=order)(X, Y)
+    with mpmath.workdps(50):
+        for i in range(30):
+            x, y = ([mpmath.mpf(float(value)) for value in row] for row in (X[i], Y[i]))
+            a, b = (mpmath.sqrt(sum(value**2 for value in row)) for row in (x, y))
+            t = mpmath.acos(max(-1, min(1, sum(p * q for p, q in zip(x, y, strict=True)) / (a * b))))
+            J = (
+                mpmath.pi - t,
+                mpmath.sin(t) + (mpmath.pi - t) * mpmath.cos(t),
+                3 * mpmath.sin(t) * mpmath.cos(t) + (mpmath.pi - t) * (1 + 2 * mpmath.cos(t) ** 2),
+            )[order]
+            expected = float((a * b) ** order * J / mpmath.pi)
+            tolerance = (3e-7 if dtype == np.float32 else 3e-13) * max(1.0, float((a * b) ** order))
+            assert abs(K[i, i] - expected) < tolerance, (i, K[i, i], expected)

@@ -152,6 +152,16 @@ def test_before_fit(solver: Any) -> None:
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
+def test_after_a_fit_that_failed(solver: Any) -> None:
+    model = solver().fit(X, Y)
+    method(model)(X)
+    with pytest.raises(InputError):
+        model.fit(X * np.nan, Y)
+    with pytest.raises(NotFittedError, match="not fitted yet"):
+        method(model)(X)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
 def test_bad_precomputed_matrices(solver: Any) -> None:
     model = solver(kernel="precomputed")
     with pytest.raises(InputError, match=r"expected a square Gram matrix \(n, n\).*\(12, 3\)"):

@@ -132,7 +132,7 @@ class DenseRows:
         return np.multiply(Z, self._scale, out=Z)
 
     def _squared(self, Z: np.ndarray) -> np.ndarray:
-        return np.einsum("ij,ij->i", Z, Z) / (2.0 * abs(self.factor))
+        return _row_norms(Z) / (2.0 * abs(self.factor))
 
     def _operands(self, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
         """The two factors of the product, the norms folded in as two more columns."""
@@ -149,8 +149,9 @@ class DenseRows:
         W = Z if self.same else self._scaled(self.Y).astype(dtype, copy=False)
         # norms of the rounded rows: the formula then holds for points that are slightly displaced
         A[:, :d], B[:d] = (-sign) * Z, W.T
-        A[:, d], A[:, d + 1] = 0.5 * sign * np.einsum("ij,ij->i", Z, Z, dtype=np.float64), 1.0
-        B[d], B[d + 1] = 1.0, 0.5 * sign * np.einsum("ij,ij->i", W, W, dtype=np.float64)
+        hz = 0.5 * sign * _row_norms(Z)
+        A[:, d], A[:, d + 1] = hz, 1.0
+        B[d], B[d + 1] = 1.0, hz if self.same else 0.5 * sign * _row_norms(W)
         return A, B
 
     def product(self, rows: slice, cols: slice, tile: np.ndarray) -> None:
@@ -185,6 +186,11 @@ class DenseRows:
         else:
             cdist(X[rows], Y[cols], "sqeuclidean", out=tile)
             tile *= self.factor / self.lengthscale**2
+
+
+def _row_norms(Z: np.ndarray) -> np.ndarray:
+    wide = Z.astype(np.float64, copy=False)
+    return np.einsum("ij,ij->i", wide, wide)
 
 
 class SparseRows:
@@ -253,69 +259,73 @@ class DistanceTiles:
         self._rows = rows
         self._dtype = np.dtype(dtype)
         hx, hy = rows.norms
-        self._levels = [_Level(slope, np.float64, self._dtype, rows.d, hx, hy)]
         self._narrow = self._dtype == np.float32 and isinstance(rows, DenseRows)
-        if self._narrow:
-            self._levels.insert(0, _Level(slope, np.float32, self._dtype, rows.d, hx, hy))
+        self._levels: dict[Any, _Level] = {}
+        self._slope = slope
+        self._level(np.dtype(np.float32 if self._narrow else np.float64))
         # distances beyond it overflow, and infinity times the zero it becomes would be NaN
         self._farthest = 1e37 if self._dtype == np.float32 else 1e300
         self._overflows = not abs(rows.factor) * 4.0 * float(max(hx.max(), hy.max())) < self._farthest
 
-    def fill(self, rows: slice, cols: slice, tile: np.ndarray, scratch: Scratch, on_diagonal: bool) -> float:
+    def _level(self, product: np.dtype[Any]) -> _Level:
+        """Thresholds for products in that precision; two threads may both make them, which does no harm."""
+        found = self._levels.get(product)
+        if found is None:
+            hx, hy = self._rows.norms
+            found = self._levels[product] = _Level(self._slope, product, self._dtype, self._rows.d, hx, hy)
+        return found
+
+    def fill(self, rows: slice, cols: slice, tile: np.ndarray, scratch: Scratch) -> float:
         """Fill `tile` and return a lower bound of the distances s in it (the diagonal left out).
 
         On the diagonal the tile holds an arbitrary distance that is far from every threshold: the
         caller overwrites the kernel's value there.
         """
         if self._narrow:
-            nearest = self._attempt(rows, cols, tile, scratch, on_diagonal, final=False)
+            nearest = self._attempt(rows, cols, tile, scratch, final=False)
             if nearest is not None:
                 return nearest
         if tile.dtype == np.float64:
-            return self._exact(rows, cols, tile, scratch, on_diagonal)
-        return self._in_float64(rows, cols, tile, scratch, on_diagonal)
+            return self._exact(rows, cols, tile, scratch)
+        return self._in_float64(rows, cols, tile, scratch)
 
-    def _in_float64(self, rows: slice, cols: slice, tile: np.ndarray, scratch: Scratch, on_diagonal: bool) -> float:
+    def _in_float64(self, rows: slice, cols: slice, tile: np.ndarray, scratch: Scratch) -> float:
         """Fill a float32 `tile` by float64 strips that stay in cache."""
         nearest = math.inf
         for first in range(0, tile.shape[1], STRIP):
             strip = tile[:, first : first + STRIP]
             part = slice(cols.start + first, cols.start + first + strip.shape[1])
             wide = scratch.get("wide", strip.shape, np.float64)
-            nearest = min(nearest, self._exact(rows, part, wide, scratch, on_diagonal and first == 0))
+            nearest = min(nearest, self._exact(rows, part, wide, scratch))
             np.copyto(strip, wide, casting="same_kind")
         return nearest
 
-    def _exact(self, rows: slice, cols: slice, tile: np.ndarray, scratch: Scratch, on_diagonal: bool) -> float:
-        nearest = self._attempt(rows, cols, tile, scratch, on_diagonal, final=True)
+    def _exact(self, rows: slice, cols: slice, tile: np.ndarray, scratch: Scratch) -> float:
+        nearest = self._attempt(rows, cols, tile, scratch, final=True)
         return 0.0 if nearest is None else nearest
 
-    def _attempt(
-        self, rows: slice, cols: slice, tile: np.ndarray, scratch: Scratch, on_diagonal: bool, *, final: bool
-    ) -> float | None:
+    def _attempt(self, rows: slice, cols: slice, tile: np.ndarray, scratch: Scratch, *, final: bool) -> float | None:
         """One level: the product, then what it could not resolve. None where the next level must do."""
         factor = self._rows.factor
         self._rows.product(rows, cols, tile)
         self._limit(tile)
-        if on_diagonal:
-            self._hide_diagonal(tile)
+        self._hide_diagonal(rows, cols, tile)
         by_row = (tile.max(axis=1) if factor < 0 else tile.min(axis=1)) / factor
-        level = self._levels[-1 if final else 0]
+        level = self._level(tile.dtype)
         # not "less than", so that NaN, which is an overflow, counts as unresolved
         doubtful = np.flatnonzero(~(by_row >= level.by_row[rows]))
         if not len(doubtful):
             return float(by_row.min())
         i, j, where = level.unresolved(tile, factor, doubtful, rows.start, cols)
-        if on_diagonal:
-            apart = i != j
+        if self._rows.same:
+            apart = i + rows.start != j + cols.start
             i, j, where = i[apart], j[apart], where[apart]
         if len(where) * FEW > tile.size:
             if not final:
                 return None
             self._rows.differences(rows, cols, tile)
             self._limit(tile)
-            if on_diagonal:
-                self._hide_diagonal(tile)
+            self._hide_diagonal(rows, cols, tile)
             return 0.0
         if len(where):
             exact = factor * self._rows.pairs(i + rows.start, j + cols.start)
@@ -328,8 +338,12 @@ class DistanceTiles:
             np.clip(values, -self._farthest, self._farthest, out=values)
         return values
 
-    def _hide_diagonal(self, tile: np.ndarray) -> None:
-        np.einsum("ii->i", tile[:, : tile.shape[0]])[...] = 400.0 * self._rows.factor
+    def _hide_diagonal(self, rows: slice, cols: slice, tile: np.ndarray) -> None:
+        """Put an arbitrary distance, far from every threshold, where an item of X meets itself."""
+        first, last = max(rows.start, cols.start), min(rows.stop, cols.stop)
+        if self._rows.same and first < last:
+            own = np.arange(first, last)
+            tile[own - rows.start, own - cols.start] = 400.0 * self._rows.factor
 
 
 class _Level:

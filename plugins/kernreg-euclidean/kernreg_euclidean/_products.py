@@ -47,7 +47,7 @@ def fill_products(
     product = _sparse_product(X, Y) if is_sparse(X) or is_sparse(Y) else _dense_product(X, Y, out.dtype, scale, offset)
     dense = not (is_sparse(X) or is_sparse(Y))
 
-    def tile(rows: slice, cols: slice, values: np.ndarray, scratch: Scratch, on_diagonal: bool) -> None:
+    def tile(rows: slice, cols: slice, values: np.ndarray, scratch: Scratch) -> None:
         product(rows, cols, values)
         if not dense and scale != 1.0:
             values *= scale

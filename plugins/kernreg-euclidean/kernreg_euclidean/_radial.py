@@ -40,12 +40,15 @@ class Profile:
     first, second : callable
         ``first(xp, s)`` = phi', ``second(xp, s)`` = phi'' with 0 where it is infinite (only at s = 0);
         `xp` is numpy or torch.
+    copies : bool
+        Whether the formula keeps a copy of g.
     """
 
     factor: Any
     formula: Callable[[Any, Any], Any]
     first: Callable[[Any, Any], Any]
     second: Callable[[Any, Any], Any]
+    copies: bool = False
 
     def slope(self, s: Any) -> Any:
         """``|phi'(s)|`` of NumPy values: how far an error of s shows in the kernel."""
@@ -58,13 +61,13 @@ def fill_radial(rows: Any, profile: Profile, out: np.ndarray) -> None:
     # where two points are this near, rounding may lift phi above 1
     near = 1e3 * float(np.finfo(out.dtype).eps)
 
-    def tile(r: slice, c: slice, values: np.ndarray, scratch: Scratch, on_diagonal: bool) -> None:
-        nearest = distances.fill(r, c, values, scratch, on_diagonal)
+    def tile(r: slice, c: slice, values: np.ndarray, scratch: Scratch) -> None:
+        nearest = distances.fill(r, c, values, scratch)
         profile.formula(InPlace(scratch), values)
         if nearest < near:
             np.minimum(values, 1.0, out=values)
 
-    fill(out, tile, symmetric=rows.same, work=rows.d + 8, diagonal=1.0)
+    fill(out, tile, symmetric=rows.same, work=rows.d + 8, diagonal=1.0, lean=profile.copies)
 
 
 def squared_distances(X: np.ndarray, Y: np.ndarray, lengthscale: Any, slope: Callable[[Any], Any]) -> np.ndarray:
@@ -73,8 +76,8 @@ def squared_distances(X: np.ndarray, Y: np.ndarray, lengthscale: Any, slope: Cal
     out = np.empty((X.shape[0], Y.shape[0]), X.dtype)
     distances = DistanceTiles(rows, slope, out.dtype)
 
-    def tile(r: slice, c: slice, values: np.ndarray, scratch: Scratch, on_diagonal: bool) -> None:
-        distances.fill(r, c, values, scratch, on_diagonal)
+    def tile(r: slice, c: slice, values: np.ndarray, scratch: Scratch) -> None:
+        distances.fill(r, c, values, scratch)
 
     fill(out, tile, symmetric=rows.same, work=rows.d + 8, diagonal=0.0)
     return out

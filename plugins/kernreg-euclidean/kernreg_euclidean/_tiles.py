@@ -16,8 +16,8 @@ from kernreg_core.threads import num_threads, run_parallel
 
 #: Columns of a tile: beyond this a row of the tile no longer shares the cache with its neighbours.
 WIDTH = 4096
-#: Rows of a tile: runs of this many numbers are what a mirrored tile writes.
-HEIGHT = 64
+#: Bytes of a column of a tile: runs of this length are what a mirrored tile writes.
+RUN = 512
 #: Columns of the float64 strips in which float32 tiles are computed where float32 is too coarse.
 STRIP = 1024
 #: Below this many multiply-adds threads cost more than they save.
@@ -40,17 +40,25 @@ class Scratch(threading.local):
         return buffer[:size].reshape(shape)
 
 
-#: Fills tile = k(X[rows], Y[cols]); `on_diagonal` says that tile[i, i] pairs an item with itself.
-TileFunction = Callable[[slice, slice, np.ndarray, Scratch, bool], None]
+#: Fills the contiguous tile = k(X[rows], Y[cols]).
+TileFunction = Callable[[slice, slice, np.ndarray, Scratch], None]
 
 
-def panel_height(n: int, width: int, threads: int) -> int:
+def panel_height(n: int, width: int, threads: int, itemsize: int, run: int) -> int:
     """Rows of a panel: a tile fits the cache, and every thread gets several panels."""
-    height = HEIGHT if width > 512 else 2 * HEIGHT
+    height = max(1, run // itemsize) * (1 if width > 512 else 2)
     return max(1, min(height, -(-n // (4 * threads)) if threads > 1 else height))
 
 
-def fill(out: np.ndarray, tile_function: TileFunction, *, symmetric: bool, work: int, diagonal: Any = None) -> None:
+def fill(
+    out: np.ndarray,
+    tile_function: TileFunction,
+    *,
+    symmetric: bool,
+    work: int,
+    diagonal: Any = None,
+    lean: bool = False,
+) -> None:
     """Fill `out` tile by tile.
 
     Parameters
@@ -58,18 +66,21 @@ def fill(out: np.ndarray, tile_function: TileFunction, *, symmetric: bool, work:
     out : ndarray, shape (n, m)
         Overwritten; need not be contiguous.
     tile_function : callable
-        ``tile_function(rows, cols, tile, scratch, on_diagonal)`` fills the contiguous `tile`.
+        ``tile_function(rows, cols, tile, scratch)`` fills the contiguous `tile`.
     symmetric : bool
         Compute the upper triangle only and mirror it: the result is exactly symmetric.
     work : int
         Multiply-adds for each element, roughly: decides whether threads are worth it.
     diagonal : float or ndarray of shape (n,), optional
         Written on the diagonal of a symmetric matrix.
+    lean : bool
+        For a function that needs more buffers of a tile's size: keeps float32 tiles small.
     """
     n, m = out.shape
     width = min(m, WIDTH)
     parallel = n * m * work > SERIAL_WORK
-    height = panel_height(n, width, num_threads() if parallel else 1)
+    run = RUN // 2 if lean and out.itemsize < 8 else RUN
+    height = panel_height(n, width, num_threads() if parallel else 1, out.itemsize, run)
     scratch = Scratch()
 
     def panel(start: int) -> None:
@@ -82,21 +93,31 @@ def fill(out: np.ndarray, tile_function: TileFunction, *, symmetric: bool, work:
                 else:
                     _plain_tile(out, tile_function, rows, cols, scratch)
 
-    starts = range(0, n, height)
+    starts = list(range(0, n, height))
     if parallel:
-        run_parallel(panel, starts)
+        run_parallel(panel, _spread(starts, num_threads()))
     else:
         for start in starts:
             panel(start)
 
 
+def _spread(starts: list[int], threads: int) -> list[int]:
+    """The panels in an order whose first ones lie far apart.
+
+    The first panel of a symmetric matrix touches every page of fresh memory. Threads that start side by
+    side would race for the same pages, and the system clears a page once for each who asks.
+    """
+    first = starts[:: max(1, -(-len(starts) // threads))]
+    return first + sorted(set(starts) - set(first))
+
+
 def _plain_tile(out: np.ndarray, tile_function: TileFunction, rows: slice, cols: slice, scratch: Scratch) -> None:
     block = out[rows, cols]
     if block.flags.c_contiguous:
-        tile_function(rows, cols, block, scratch, False)
+        tile_function(rows, cols, block, scratch)
     else:
         tile = scratch.get("tile", block.shape, out.dtype)
-        tile_function(rows, cols, tile, scratch, False)
+        tile_function(rows, cols, tile, scratch)
         block[...] = tile
 
 
@@ -105,9 +126,8 @@ def _symmetric_tile(
 ) -> None:
     height = rows.stop - rows.start
     tile = scratch.get("tile", (height, cols.stop - cols.start), out.dtype)
-    on_diagonal = cols.start == rows.start
-    tile_function(rows, cols, tile, scratch, on_diagonal)
-    if on_diagonal:
+    tile_function(rows, cols, tile, scratch)
+    if cols.start == rows.start:
         corner = tile[:, :height]
         np.copyto(corner, corner.T.copy(), where=_below(height))
         if diagonal is not None:

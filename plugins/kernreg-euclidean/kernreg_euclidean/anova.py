@@ -69,7 +69,7 @@ class Anova(VectorKernel):
         X = X.astype(out.dtype, copy=False)
         columns = np.ascontiguousarray(Y.T, dtype=out.dtype)
 
-        def tile(r: slice, c: slice, values: np.ndarray, scratch: Scratch, on_diagonal: bool) -> None:
+        def tile(r: slice, c: slice, values: np.ndarray, scratch: Scratch) -> None:
             f = InPlace(scratch)
             levels = [f.copy(values, f"level{t}") for t in range(1, degree)] + [values]
             for level in levels:
@@ -82,7 +82,9 @@ class Anova(VectorKernel):
                     levels[t] += np.multiply(levels[t - 1], product, out=step)
                 levels[0] += product
 
-        fill(out, tile, symmetric=Y is X, work=3 * d * degree, diagonal=self._diagonal(X) if Y is X else None)
+        fill(
+            out, tile, symmetric=Y is X, work=3 * d * degree, diagonal=self._diagonal(X) if Y is X else None, lean=True
+        )
 
     def _elementary(self, products: Any) -> Any:
         """The elementary symmetric polynomial of the last axis of `products`, functionally."""

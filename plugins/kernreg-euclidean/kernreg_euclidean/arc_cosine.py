@@ -93,7 +93,7 @@ class ArcCosine(VectorKernel):
         columns = np.ascontiguousarray(V.T)
         u, v = u**order / math.pi, v**order
 
-        def tile(r: slice, c: slice, values: np.ndarray, scratch: Scratch, on_diagonal: bool) -> None:
+        def tile(r: slice, c: slice, values: np.ndarray, scratch: Scratch) -> None:
             # in float64 throughout: near 1 an error of the cosine becomes its square root in the angle
             cosine = scratch.get("cosine", values.shape, np.float64)
             np.matmul(U[r], columns[:, c], out=cosine)
@@ -108,7 +108,9 @@ class ArcCosine(VectorKernel):
             else:
                 np.multiply(J, 1.0 / math.pi, out=values, casting="same_kind")
 
-        fill(out, tile, symmetric=Y is X, work=X.shape[1] + 30, diagonal=self._diagonal(X) if Y is X else None)
+        fill(
+            out, tile, symmetric=Y is X, work=X.shape[1] + 30, diagonal=self._diagonal(X) if Y is X else None, lean=True
+        )
 
     def _functional(self, X: Any, Y: Any) -> Any:
         torch = sys.modules["torch"]
@@ -127,8 +129,11 @@ class ArcCosine(VectorKernel):
         if order:
             return scale**order * _tensor_angular(order, cosine) / math.pi
 
+        # a bias of exactly 0 has no square root with a gradient
+        root = bias**0.5 if _parameters.number("bias_variance", self.bias_variance) > 0 else 0.0 * bias
+
         def unit(A: Any, size: Any) -> Any:
-            bent = torch.cat([A * weight**0.5, (bias**0.5) * A.new_ones((A.shape[0], 1))], 1)
+            bent = torch.cat([A * weight**0.5, root * A.new_ones((A.shape[0], 1))], 1)
             return bent / size.where(size > 0, 1.0)[:, None]
 
         U = unit(X, u)

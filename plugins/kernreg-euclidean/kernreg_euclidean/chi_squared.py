@@ -83,7 +83,7 @@ class ChiSquared(VectorKernel):
         # makes 0/0 a 0 without a mask, and is lost in every sum that is not about as small
         shifted = columns + float(np.finfo(out.dtype).tiny) * 4.0
 
-        def tile(r: slice, c: slice, values: np.ndarray, scratch: Scratch, on_diagonal: bool) -> None:
+        def tile(r: slice, c: slice, values: np.ndarray, scratch: Scratch) -> None:
             values[...] = 0.0
             difference = scratch.get("difference", values.shape, values.dtype)
             total = scratch.get("total", values.shape, values.dtype)
@@ -98,7 +98,7 @@ class ChiSquared(VectorKernel):
             values *= factor
             InPlace(scratch).exp(values)
 
-        fill(out, tile, symmetric=Y is X, work=8 * X.shape[1], diagonal=1.0)
+        fill(out, tile, symmetric=Y is X, work=8 * X.shape[1], diagonal=1.0, lean=True)
 
     def _functional(self, X: Any, Y: Any) -> Any:
         torch = sys.modules["torch"]

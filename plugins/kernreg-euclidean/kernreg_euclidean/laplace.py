@@ -77,7 +77,7 @@ class Laplace(VectorKernel):
         B = A if same else np.ascontiguousarray(np.subtract(Y, mean, dtype=np.float64) / unit)
         factor = -1.0 if np.ndim(scale) else -1.0 / scale
 
-        def tile(r: slice, c: slice, values: np.ndarray, scratch: Scratch, on_diagonal: bool) -> None:
+        def tile(r: slice, c: slice, values: np.ndarray, scratch: Scratch) -> None:
             if values.dtype == np.float64:
                 cdist(A[r], B[c], "cityblock", out=values)
                 values *= factor

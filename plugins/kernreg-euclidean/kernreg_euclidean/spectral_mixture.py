@@ -119,11 +119,11 @@ class SpectralMixture(VectorKernel):
 
         largest = float(weights.sum())
 
-        def tile(r: slice, c: slice, values: np.ndarray, scratch: Scratch, on_diagonal: bool) -> None:
+        def tile(r: slice, c: slice, values: np.ndarray, scratch: Scratch) -> None:
             total = scratch.get("total", values.shape, np.float64)
             total[...] = 0.0
             for weight, component in components:
-                part = component.tile(r, c, scratch, on_diagonal)
+                part = component.tile(r, c, scratch)
                 part *= weight
                 total += part
             # cos^2 + sin^2 rounds to a little more than 1 where x = y
@@ -131,7 +131,7 @@ class SpectralMixture(VectorKernel):
             np.copyto(values, total, casting="same_kind")
 
         work = (6 * X.shape[1] + 10) * len(components)
-        fill(out, tile, symmetric=Y is X, work=work, diagonal=largest)
+        fill(out, tile, symmetric=Y is X, work=work, diagonal=largest, lean=True)
 
     def _functional(self, X: Any, Y: Any) -> Any:
         torch = sys.modules["torch"]
@@ -200,11 +200,11 @@ class _Component:
             b = a if Y is X else 2.0 * math.pi * mean[k] * (Y[:, k] - centre)
             self._waves.append((np.cos(a), np.sin(a), np.cos(b), np.sin(b)))
 
-    def tile(self, r: slice, c: slice, scratch: Scratch, on_diagonal: bool) -> np.ndarray:
+    def tile(self, r: slice, c: slice, scratch: Scratch) -> np.ndarray:
         """The component's values in a buffer of `scratch`."""
         shape = (r.stop - r.start, c.stop - c.start)
         values = scratch.get("component", shape, np.float64)
-        self._distances.fill(r, c, values, scratch, on_diagonal)
+        self._distances.fill(r, c, values, scratch)
         InPlace(scratch).exp(values)
         wave = scratch.get("wave", shape, np.float64)
         other = scratch.get("other", shape, np.float64)

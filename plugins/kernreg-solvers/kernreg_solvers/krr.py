@@ -102,6 +102,8 @@ class KernelRidge(KernelMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
     True
     """
 
+    _result = "dual_coef_"
+
     def __init__(self, *, kernel: Any = None, alpha: Any = 1.0, fit_intercept: bool = False) -> None:
         self.kernel = kernel
         self.alpha = alpha

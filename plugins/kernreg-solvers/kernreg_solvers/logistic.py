@@ -106,6 +106,8 @@ class KernelLogisticClassifier(KernelMixin, ClassifierMixin, BaseEstimator):  # 
     array([[0.5, 0.5]])
     """
 
+    _result = "dual_coef_"
+
     def __init__(
         self,
         *,

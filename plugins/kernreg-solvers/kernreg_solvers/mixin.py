@@ -37,6 +37,8 @@ class KernelMixin:
 
     kernel: Any
     kernel_: Any
+    #: an attribute that ``fit`` sets once all is solved: without it the estimator is not fitted
+    _result: str
 
     # -- what scikit-learn asks -------------------------------------------------------------
 
@@ -70,6 +72,9 @@ class KernelMixin:
         super().set_params(**params)  # type: ignore[misc]
         return self
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return self._result in self.__dict__
+
     def _check_fitted(self) -> None:
         try:
             check_is_fitted(self)
@@ -97,6 +102,7 @@ class KernelMixin:
         X, y
             `y` is None where none was given.
         """
+        self.__dict__.pop(self._result, None)  # a fit that fails leaves no half of an earlier one
         self.kernel_ = None if is_precomputed(self.kernel) else resolve(self.kernel)
         self._layout_fit = layout = self._layout(self.kernel_, X)
         if layout in ("precomputed", "vectors"):

@@ -142,7 +142,7 @@ class SoftmaxNewton:
 
 def _step(state: State, found: np.ndarray, b: np.ndarray, whole: bool) -> Direction:
     """The direction to `found`, a whole new point, or along it."""
-    image = state.problem.K @ found
+    image = state.problem.times(found)
     return Direction(found - state.C, image - state.KC, b - state.b) if whole else Direction(found, image, b)
 
 

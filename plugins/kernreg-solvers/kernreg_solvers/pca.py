@@ -118,6 +118,8 @@ class KernelPCA(KernelMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     array([[2., 0.]])
     """
 
+    _result = "eigenvectors_"
+
     def __init__(
         self,
         *,
