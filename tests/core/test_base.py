@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sample_kernels import Dot, Filled, Letters, Phase, Prepared, Rbf
+from sample_kernels import Blocks, Dot, Filled, Letters, Phase, Prepared, Rbf
 
 import kernreg_core as kr
 from kernreg_core.base import mirror_upper
@@ -212,3 +212,50 @@ def test_torch_tensors_stay_tensors_with_gradients():
         Rbf()(T, X)
     with pytest.raises(kr.InputError, match="nan"):
         Rbf()(torch.tensor([[float("nan")]]))
+
+
+def test_a_formula_of_the_wrong_shape_names_its_kernel():
+    class Flat(kr.BaseKernel):
+        capabilities = frozenset({"symmetric"})
+
+        def evaluate(self, X, Y):
+            return np.ones(len(X))
+
+    with pytest.raises(kr.InputError, match=r"Flat\(\): expected a Gram matrix of shape \(7, 7\).*got numpy.ndarray"):
+        Flat()(X)
+
+
+def test_items_that_are_returned_as_values_are_not_mirrored_in_place():
+    class Given(kr.BaseKernel):
+        capabilities = frozenset({"symmetric"})
+
+        def evaluate(self, X, Y):
+            return X if Y is X else X[:, : len(Y)]
+
+    square = np.arange(16.0).reshape(4, 4)
+    K = Given()(square)
+    np.testing.assert_array_equal(K, K.T)
+    np.testing.assert_array_equal(square, np.arange(16.0).reshape(4, 4))
+
+
+def test_matrix_values_are_exactly_symmetric_as_one_large_matrix():
+    class Wobbly(Blocks):
+        def evaluate(self, X, Y):
+            K = super().evaluate(X, Y)
+            return K + 1e-12 * np.arange(K.size).reshape(K.shape)
+
+    K = Wobbly()(X)
+    np.testing.assert_array_equal(K, K.transpose(1, 0, 3, 2))
+    np.testing.assert_array_equal(np.triu(K[..., 0, 1], 1), np.triu(Wobbly().evaluate(X, X)[..., 0, 1], 1))
+
+
+@pytest.mark.parametrize("bad", [np.array(3.0), list, {1: 2}.keys()])
+def test_what_has_no_items_is_no_collection(bad):
+    with pytest.raises(kr.InputError, match="X: expected a list of sequences"):
+        Letters()(bad)
+
+
+def test_sparse_rows_are_no_list_of_items():
+    sparse = pytest.importorskip("scipy.sparse", reason="scipy is not installed")
+    with pytest.raises(kr.InputError, match="expected a list of sequences"):
+        Letters()(sparse.csr_array(X))

@@ -88,3 +88,21 @@ def test_bibtex():
 def test_every_word_of_the_vocabularies_is_explained():
     for vocabulary in (DOMAINS, CAPABILITIES, TAGS):
         assert all(meaning.strip() for meaning in vocabulary.values())
+
+
+def test_what_is_given_as_a_list_or_one_string_is_kept_as_a_tuple():
+    paper = Reference(title="T", authors=["Ann Author", "B. Other"])
+    card = Card(name="a.b", kind="kernel", references=[paper], aliases="also", claims=[])
+    assert (paper.authors, card.references, card.aliases) == (("Ann Author", "B. Other"), (paper,), ("also",))
+    assert Reference(title="T", authors="Ann Author").key() == "authort"
+    assert len({card, card.placed("p", "1")}) == 2  # both can be hashed
+
+
+def test_bibtex_keys_are_ascii_and_its_special_characters_escaped():
+    text = Reference(
+        title="Kernels & 100% \\& more", authors=("Bernhard Schölkopf",), year=2001, venue="A & B"
+    ).bibtex()
+    assert text.startswith("@article{scholkopf2001kernels,")
+    assert "title = {{Kernels \\& 100\\% \\& more}}" in text
+    assert "journal = {A \\& B}" in text
+    assert Reference(title="?").key() == "reference"

@@ -9,7 +9,7 @@ import pytest
 import sample_kernels
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sample_kernels import Dot, Letters, Phase, Prepared, Queries, Rbf
+from sample_kernels import Blocks, Dot, Letters, Phase, Prepared, Queries, Rbf
 
 import kernreg_core as kr
 from kernreg_core import Normalized, Power, Product, Scaled, Sum, normalize
@@ -290,3 +290,168 @@ def test_a_running_total_never_overwrites_what_a_part_returned():
     single = Sum(lambda X, Y: cached)
     single(X)[0, 0] = 9
     assert cached[0, 0] == 1
+
+
+def test_a_foreign_first_term_is_typed_back_as_a_call():
+    def dot(X, Y):
+        return X @ Y.T
+
+    assert repr(dot + A).startswith("Sum(<function")  # dot + ... would be for dot to answer
+    assert repr(A + dot).startswith("Rbf(lengthscale=2.0) + (<function")
+
+
+def test_what_is_positive_definite_is_so_conditionally_in_a_sum():
+    class Distance(kr.BaseKernel):
+        capabilities = frozenset({"symmetric", "cpd"})
+
+        def evaluate(self, X, Y):
+            return -((X[:, None] - Y[None]) ** 2).sum(-1)
+
+    assert {"cpd"} == {"cpd", "psd"} & (Distance() + A).capabilities
+    assert {"psd"} == {"cpd", "psd"} & (A + B).capabilities
+    K = (Distance() + A)(X)
+    centre = np.eye(len(X)) - 1 / len(X)
+    assert np.linalg.eigvalsh(centre @ K @ centre)[0] > -1e-12
+
+
+def test_prepared_sides_reach_every_method():
+    class Doubled(Dot):
+        """(2 x) . (2 y), doubled once."""
+
+        capabilities = Dot.capabilities | {"prepare"}
+
+        class Block(list):
+            __kernreg_prepared__ = True
+
+            def __getitem__(self, index):
+                return type(self)(super().__getitem__(index))
+
+        def prepare(self, X):
+            return self.Block((2 * self.check_items(X)[0]).tolist())
+
+        def rows(self, X):
+            return np.array(X) if isinstance(X, self.Block) else 2 * np.asarray(X)
+
+        def evaluate(self, X, Y):
+            return self.rows(X) @ self.rows(Y).T
+
+        def matvec(self, X, V, Y=None):
+            return self.rows(X) @ (self.rows(X if Y is None else Y).T @ V)
+
+        def diag(self, X):
+            return (self.rows(X) ** 2).sum(1)
+
+        def grad_x(self, X, Y=None):
+            Y = self.rows(X if Y is None else Y)
+            return np.broadcast_to(2 * Y[None], (len(X), *Y.shape))
+
+        grad_y = grad_xy = grad_x
+
+    V = RNG.standard_normal((4, 2))
+    for kernel in (Doubled() + Doubled(), 2 * Doubled()):
+        P, Q = kernel.prepare(X), kernel.prepare(Y)
+        assert kernel.prepare(P) is P
+        np.testing.assert_allclose(kernel.matvec(P, V, Q), kernel(X, Y) @ V)
+        np.testing.assert_allclose(kr.matvec(kernel, P, V, Q), kernel(X, Y) @ V)
+        np.testing.assert_allclose(kernel.diag(P), np.diagonal(kernel(X)))
+        np.testing.assert_allclose(kernel.grad_x(P, Q), kernel.grad_x(X, Y))
+        np.testing.assert_allclose(kr.gram(kernel, P, Q, tile=3), kernel(X, Y))
+
+
+def test_float32_is_kept_beside_a_part_that_prepares():
+    class Halved(Rbf):
+        capabilities = Rbf.capabilities | {"prepare"}
+
+        class Block:
+            __kernreg_prepared__ = True
+
+            def __init__(self, rows):
+                self.rows = rows
+
+            def __len__(self):
+                return len(self.rows)
+
+            def __getitem__(self, index):
+                return type(self)(self.rows[index])
+
+        def prepare(self, X):
+            return self.Block(self.check_items(X)[0] / 2)
+
+        def evaluate(self, X, Y):
+            X, Y = (side.rows if isinstance(side, self.Block) else side / 2 for side in (X, Y))
+            return super().evaluate(X, Y)
+
+    small = X.astype(np.float32)
+    for kernel in (Halved(), Halved() + A):
+        K = kr.gram(kernel, small, tile=4)
+        assert K.dtype == kernel(small).dtype == np.float32
+        np.testing.assert_allclose(K, kernel(small), rtol=1e-6)
+
+
+def test_matrix_valued_parts():
+    Z = X[:, :2]
+    K = Blocks()(Z)
+    for kernel, value in ((2 * Blocks(), 2 * K), (Blocks() + Blocks(), 2 * K), (Blocks() * Blocks(), K * K)):
+        assert "matrix_valued" in kernel.capabilities
+        np.testing.assert_allclose(kr.gram(kernel, Z, tile=4), value, rtol=1e-12, atol=1e-12)
+    with pytest.raises(kr.ParameterError, match="expected one with scalar values, got the matrix-valued"):
+        normalize(Blocks())(Z)
+
+
+def test_a_norm_is_asked_for_with_one_object_on_both_sides():
+    class Noisy(kr.BaseKernel):
+        """1, and 4 where both sides are one object."""
+
+        def evaluate(self, X, Y):
+            return np.ones((len(X), len(Y))) + 3 * np.eye(len(X), len(Y)) * (Y is X)
+
+    np.testing.assert_allclose(normalize(Noisy())(X, Y), 0.25)
+
+
+@pytest.mark.parametrize("bad", [None, [], np.empty((0, 2)), 3])
+def test_foreign_parts_alone_still_get_items(bad):
+    with pytest.raises(kr.InputError, match="X: expected"):
+        Sum(lambda X, Y: X @ Y.T)(bad)
+
+
+def test_plans_of_the_parts_are_added():
+    class Costly(Letters):
+        def plan(self, X, Y=None):
+            return {"circuits": len(X), "device": "a"}
+
+    kernel = normalize(Costly() + 2 * Costly() + Letters())
+    assert kr.plan(kernel, ["a", "b", "c"]).extra == {"circuits": 6, "device": "a"}
+    assert kr.plan(Letters() + Letters(), ["a"]).extra == {}
+
+
+def test_gradients_of_a_power_are_finite_where_the_kernel_is_zero():
+    zero = np.zeros((2, 3))
+    for p in (1, 2, 3):
+        kernel = Dot() ** p
+        np.testing.assert_allclose(kernel.grad_x(zero, Y[:2]), Dot().grad_x(zero, Y[:2]) if p == 1 else 0)
+        assert np.isfinite(kernel.grad_xy(zero, Y)).all()
+
+
+def test_a_tensor_scales_and_keeps_its_gradient():
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    variance = torch.tensor(3.0, dtype=torch.float64, requires_grad=True)
+    T = torch.tensor(X)
+    for kernel in (variance * A, A * variance):
+        (gradient,) = torch.autograd.grad(kernel(T).sum(), variance)
+        np.testing.assert_allclose(gradient.item(), A(X).sum())
+        assert "psd" in kernel.capabilities
+        assert "variance=torch.tensor(3.0" in repr(kernel)
+        np.testing.assert_allclose(kernel(X), 3 * A(X))
+    with pytest.raises(TypeError):
+        torch.ones(2) * A
+    with pytest.raises(kr.ParameterError, match="variance: expected a finite number"):
+        (torch.tensor(float("nan")) * A)(T)
+
+
+def test_tensors_without_a_norm_warn_too():
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    with pytest.warns(kr.KernregWarning, match=r"1 item\(s\) have k\(x, x\) = 0"):
+        K = normalize(Dot())(torch.tensor([[0.0, 0.0], [3.0, 4.0]]))
+    assert K.tolist() == [[0, 0], [0, 1]]
+    with pytest.raises(kr.InputError, match="at item 1"):
+        normalize(Rbf() + -2 * Dot())(torch.tensor([[0.0], [2.0]]))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
+from importlib import import_module
+from textwrap import dedent
 
 import pytest
 
@@ -212,3 +215,57 @@ def test_hooks_are_called_each_in_its_own_try(make_plugin):
     results = {plugin.name: (value, error) for plugin, value, error in Registry().call_hook("kernreg_demo")}
     assert results["acme-one"] == (["demo"], None)
     assert isinstance(results["acme-two"][1], SystemExit)
+
+
+def test_a_light_module_imported_first_that_asks_and_registers_at_its_top(make_plugin):
+    ask = "import asking\nasking.seen = asking.registry.names()\nasking.registry.register(dict, name='me.x')\n"
+    make_plugin(
+        "acme-asks", kernels={"good.one": "x:One"}, light=ask + dedent(GOOD),
+        modules={"asking": "from kernreg_core.registry import Registry\nregistry = Registry()\n"},
+    )  # fmt: skip
+    import asking
+
+    finished = threading.Event()
+
+    def work():
+        import_module("acme_asks_cards")  # its names are known then, its cards not yet
+        finished.set()
+
+    threading.Thread(target=work, daemon=True).start()
+    assert finished.wait(20)
+    assert "good.one" in asking.seen
+    assert asking.registry.find("good.one")[0].domain == "vectors"  # what was half known was not kept
+    assert record(asking.registry, "acme-asks").status == "ok"
+    assert "me.x" in asking.registry.names()
+
+
+def test_a_look_that_began_earlier_never_replaces_a_later_one(make_plugin):
+    make_plugin("acme-waits", kernels={"waits.one": "x:One"}, light="import gate\ngate.pause()\n", modules={"gate": """
+        import threading
+        inside, go_on, first = threading.Event(), threading.Event(), [True]
+        def pause():
+            if first.pop() if first else False:
+                inside.set()
+                go_on.wait(20)
+    """})  # fmt: skip
+    import gate
+
+    registry = Registry()
+    early = threading.Thread(target=registry.refresh)
+    early.start()
+    assert gate.inside.wait(20)
+    make_plugin("acme-later", kernels={"later.one": "x:One"})
+    late = threading.Thread(target=registry.refresh)  # waits for the same module's import
+    late.start()
+    time.sleep(0.05)
+    gate.go_on.set()
+    early.join(20)
+    late.join(20)
+    assert "later.one" in registry.names()
+
+
+def test_one_light_module_named_twice_is_read_once(make_plugin, tmp_path):
+    make_plugin("acme-good", kernels={"good.one": "x:One"}, light=GOOD)
+    file = tmp_path / "site" / "acme_good-1.0.dist-info" / "entry_points.txt"
+    file.write_text(file.read_text() + "\n[kernreg.plugins]\nagain = acme_good_cards\n")
+    assert (record(Registry(), "acme-good").status, len(record(Registry(), "acme-good").cards)) == ("ok", 1)

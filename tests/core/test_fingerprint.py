@@ -126,3 +126,48 @@ def test_tensors_and_frames():
     assert fingerprint(torch.ones(2)) != fingerprint(torch.ones(2).bfloat16())
     pandas = pytest.importorskip("pandas", reason="pandas is not installed")
     assert fingerprint(pandas.DataFrame({"a": [1]})) != fingerprint(pandas.DataFrame({"b": [1]}))
+
+
+def test_the_order_of_a_dictionary_is_no_content():
+    assert fingerprint({"a": 1, "b": [2]}) == fingerprint({"b": [2], "a": 1})
+    assert fingerprint({"a": 1, "b": 2}) != fingerprint({"a": 2, "b": 1})
+
+
+def test_masks_and_bound_objects_are_content():
+    values = np.array([1.0, 2.0])
+    masked = [np.ma.masked_array(values, mask) for mask in ([0, 0], [0, 1], [1, 0])]
+    assert len({fingerprint(values), *map(fingerprint, masked)}) == 4
+    assert fingerprint(Rbf().diag) == fingerprint(Rbf().diag) != fingerprint(Rbf(lengthscale=2.0).diag)
+    assert fingerprint(np.zeros(1, [("a", float)])) != fingerprint(np.zeros(1, [("b", float)]))
+
+
+def test_what_was_learnt_is_content():
+    kernel = Rbf()
+    before = fingerprint(kernel)
+    kernel.scale_ = np.ones(2)
+    learnt = fingerprint(kernel)
+    assert learnt != before
+    assert fingerprint(copy.deepcopy(kernel)) == learnt
+    assert fingerprint(kr.clone(kernel)) == before
+    kernel._cache = {"anything": object()}
+    assert fingerprint(kernel) == learnt
+
+
+def test_trained_tensors_are_content():
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+
+    class Trained(Rbf):
+        capabilities = frozenset({"trainable"})
+
+        def __init__(self, *, lengthscale=1.0):
+            super().__init__(lengthscale=lengthscale)
+            self._weight = torch.zeros(2)
+
+        def state_dict(self):
+            return {"weight": self._weight}
+
+    kernel = Trained()
+    before = fingerprint(kernel)
+    kernel._weight += 1
+    assert fingerprint(kernel) != before
+    assert fingerprint(torch.tensor([1 + 2j]).conj()) == fingerprint(torch.tensor([1 - 2j]))

@@ -268,3 +268,118 @@ def test_torch_in_torch_out_with_gradients_through_tiles():
     v = torch.ones(23, dtype=torch.float64)
     torch.testing.assert_close(kr.matvec(Rbf(), T, v), whole @ v)
     assert kr.plan(Rbf(), T).bytes == 23 * 23 * 8
+
+
+class Uneven:
+    """A foreign kernel that says it is symmetric and is so only nearly; `library` makes its rows."""
+
+    capabilities = ("symmetric",)
+
+    def __init__(self, arange=np.arange):
+        self.arange = arange
+
+    def __call__(self, X, Y=None, /):
+        Y = X if Y is None else Y
+        return X @ Y.T + 1e-13 * self.arange(len(X))[:, None]
+
+
+@pytest.mark.parametrize("tile", [None, 6])
+def test_a_foreign_symmetric_kernel_is_made_exactly_so(tile):
+    K = kr.gram(Uneven(), X, tile=tile)
+    np.testing.assert_array_equal(K, K.T)
+    np.testing.assert_allclose(K, X @ X.T, atol=1e-11)
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    K = kr.gram(Uneven(torch.arange), torch.tensor(X), tile=tile)
+    assert torch.equal(K, K.T)
+
+
+def test_what_was_prepared_is_not_prepared_again():
+    before = Prepared.calls
+    P = Prepared().prepare(WORDS)
+    np.testing.assert_array_equal(kr.gram(Prepared(), P, tile=2), Prepared()(WORDS))
+    assert Prepared.calls == before + 1
+    kernel = 2 * Prepared() + Letters()
+    np.testing.assert_array_equal(kr.gram(kernel, kernel.prepare(WORDS), tile=3), kernel(WORDS))
+
+
+def test_after_an_error_nobody_writes_into_the_callers_array():
+    from time import sleep
+
+    class Slow(Filled):
+        def into(self, X, Y, out):
+            if len(X) == 3:
+                raise ZeroDivisionError
+            sleep(0.1)
+            out[...] = 7
+
+    out = np.zeros((23, 23))
+    with ThreadPoolExecutor(6) as executor:
+        with pytest.raises(ZeroDivisionError):
+            kr.gram(Slow(), X, tile=5, out=out, executor=executor)
+        seen = out.copy()
+        sleep(0.15)
+        np.testing.assert_array_equal(out, seen)
+
+
+def test_blas_is_given_back_after_workers_of_many_threads():
+    threadpoolctl = pytest.importorskip("threadpoolctl", reason="threadpoolctl is not installed")
+
+    def limits():
+        return [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+
+    before = limits()
+    for _ in range(5):
+        with ThreadPoolExecutor(4) as executor:
+            kr.gram(Rbf(), X, tile=3, executor=executor)
+        assert limits() == before
+
+
+def test_tensors_have_progress_dtype_and_shape_checks():
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    T, calls = torch.tensor(X), []
+    kr.gram(Rbf(), T, progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(1, 1)]
+    for arguments, error, message in [
+        ({"dtype": np.float32}, kr.ParameterError, "expected a torch dtype for tensors"),
+        ({"kernel": lambda X, Y: torch.ones(3)}, kr.InputError, r"expected a Gram matrix of shape \(23, 23\)"),
+        ({"kernel": lambda X, Y: np.ones((23, 23))}, kr.InputError, "expected a tensor for tensors"),
+        ({"progress": 3}, kr.ParameterError, "progress"),
+    ]:
+        with pytest.raises(error, match=message):
+            kr.gram(**{"kernel": Rbf(), "X": T, **arguments})
+    K = kr.gram(2 * Prepared() + Letters(), WORDS)
+    assert isinstance(K, np.ndarray)
+    blocks = kr.gram(lambda X, Y: (X @ Y.T)[..., None, None] * torch.eye(2), T.float(), tile=9)
+    assert blocks.shape == (23, 23, 2, 2)
+
+
+def test_an_out_with_a_rank_too_many_is_refused():
+    with pytest.raises(kr.InputError, match=r"out: expected a floating NumPy array of shape \(23, 23\)"):
+        kr.gram(Rbf(), X, out=np.empty((23, 23, 23)))
+    out = np.empty((23, 23, 2, 2))
+    assert kr.gram(Blocks(), X, out=out, tile=5) is out
+    np.testing.assert_allclose(out, Blocks()(X), rtol=1e-13, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "V", "error", "message"),
+    [
+        (Dot, np.ones(23), kr.ParameterError, "got the class Dot"),
+        ("a.b", np.ones(23), kr.ParameterError, "make one with kr.create"),
+        (Rbf(), ["text"] * 23, kr.InputError, "V: expected numbers"),
+        (Rbf(), np.ones((23, 1, 1)), kr.InputError, "V: expected shape"),
+        (Rbf(), 3.0, kr.InputError, "V: expected shape"),
+        (Blocks(), np.ones(23), kr.InputError, "expected scalar values for a product"),
+        (lambda X, Y: np.ones(3), np.ones(23), kr.InputError, "expected a Gram matrix"),
+    ],
+)
+def test_bad_arguments_of_matvec(kernel, V, error, message):
+    with pytest.raises(error, match=message):
+        kr.matvec(kernel, X, V)
+
+
+def test_an_executor_that_was_shut_down_says_so():
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+    with pytest.raises(RuntimeError, match="shutdown"):
+        kr.gram(Rbf(), X, executor=executor)

@@ -160,3 +160,29 @@ def test_this_core_passes_its_own_first_party_requirement():
 
 def test_names_are_compared_as_the_index_does():
     assert normalized("Acme_Kernels..More") == "acme-kernels-more"
+
+
+def test_an_egg_info_nearer_on_the_path_does_not_shadow_what_is_installed(make_plugin, tmp_path, monkeypatch):
+    make_plugin("acme", kernels={"acme.new": "acme:New"}, version="0.2")
+    source_tree = tmp_path / "source"
+    make_plugin("acme", kernels={"acme.old": "acme:Old"}, version="0.1", egg=True, folder=source_tree)
+    monkeypatch.syspath_prepend(str(source_tree))
+    distribution = found("acme")
+    assert distribution is not None
+    assert (distribution.version, distribution.entries[0][1]) == ("0.2", "acme.new")
+
+
+def test_an_egg_info_without_a_version_in_its_name_says_it_inside(make_plugin, tmp_path):
+    make_plugin("acme", kernels={"acme.old": "acme:Old"}, version="0.7", egg=True)
+    site = tmp_path / "site"
+    (site / "acme-0.7-py3.11.egg-info").rename(site / "acme.egg-info")
+    distribution = found("acme")
+    assert distribution is not None
+    assert distribution.version == "0.7"
+
+
+def test_what_pip_is_removing_is_passed_over(make_plugin, tmp_path):
+    make_plugin("acme", kernels={"acme.cosine": "acme:Cosine"})
+    site = tmp_path / "site"
+    (site / "acme-1.0.dist-info").rename(site / "~cme-1.0.dist-info")
+    assert [item for item in scan() if "cme" in item.name] == []

@@ -123,3 +123,51 @@ def test_constructors_must_name_their_parameters():
 
     with pytest.raises(TypeError, match="must name its parameters"):
         Vague().get_params()
+
+
+def test_a_wrong_nested_name_leaves_the_outer_object_as_it_was():
+    kernel = kr.Scaled(kernel=Rbf(), variance=2.0)
+    with pytest.raises(kr.ParameterError, match="Rbf has no parameter 'length'"):
+        kernel.set_params(variance=3.0, kernel__length=1.0)
+    assert kernel.variance == 2.0
+    with pytest.raises(kr.ParameterError, match="kernel__lengthscale cannot be set, because kernel is None"):
+        kr.Scaled(kernel=None).set_params(kernel__lengthscale=1.0)
+    fresh = Dot()
+    kernel.set_params(kernel=fresh, kernel__offset=4.0)  # the new one's parameter, as in scikit-learn
+    assert (kernel.kernel, fresh.offset) == (fresh, 4.0)
+
+
+def test_kernels_in_lists_are_cloned_and_not_copied_with_what_they_learnt():
+    inner = Rbf()
+    inner.learnt_ = 1
+    fresh = kr.clone(Draws(scale=[inner, (inner,), {"k": inner}]))
+    first, (second,), third = fresh.scale[0], fresh.scale[1], fresh.scale[2]["k"]
+    assert first is second is third
+    assert first is not inner
+    assert not hasattr(first, "learnt_")
+
+
+def test_a_long_double_has_a_repr():
+    assert "longdouble" in typable(np.longdouble(2)) or typable(np.longdouble(2)) == "2.0"
+
+
+def test_threads_draw_one_entropy():
+    from concurrent.futures import ThreadPoolExecutor
+
+    for _ in range(20):
+        obj = Draws()
+        with ThreadPoolExecutor(4) as pool:
+            assert len(set(pool.map(lambda _, o=obj: entropy(o), range(8)))) == 1
+
+
+def test_grid_search_reaches_parameters_and_whole_kernels():
+    svm = pytest.importorskip("sklearn.svm", reason="scikit-learn is not installed")
+    from sklearn.model_selection import GridSearchCV
+
+    rows = np.random.default_rng(0).standard_normal((30, 2))
+    labels = (rows[:, 0] > 0).astype(int)
+    grid = {"kernel": [Rbf(), 2 * Rbf() + Dot()], "C": [1.0, 10.0]}
+    search = GridSearchCV(svm.SVC(kernel=Rbf()), grid, cv=2).fit(rows, labels)
+    assert search.best_score_ > 0.6
+    nested = svm.SVC(kernel=2 * Rbf()).set_params(kernel__kernel__lengthscale=3.0)
+    assert nested.kernel.kernel.lengthscale == 3.0

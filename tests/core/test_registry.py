@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
@@ -61,7 +63,8 @@ def registry(make_plugin):
     make_plugin(
         "acme",
         kernels={"acme.cosine": "acme_objects:Cosine", "acme.trees": "acme_objects:Trees",
-                 "acme.bare": "acme_objects:Bare", "acme.gone": "acme_objects:Gone", "acme.number": "acme_objects:NUMBER",
+                 "acme.bare": "acme_objects:Bare", "acme.gone": "acme_objects:Gone",
+                 "acme.number": "acme_objects:NUMBER",
                  "acme.broken": "acme_broken:X",
                  "acme.needs": "acme_needs:X", "acme.inner": "acme_objects:Outer.Inner", "acme.exits": "acme_exits:X"},
         samplers={"acme.points": "acme_objects:Points"},
@@ -345,3 +348,82 @@ def test_html_is_escaped():
     registry = Registry()
     registry.register(Mine, name="me.html", summary="a < b & <script>")
     assert "a &lt; b &amp; &lt;script&gt;" in registry.find("me.html")._repr_html_()
+
+
+@pytest.mark.parametrize("obj", [Mine(), partial(Mine), np.sum(1)])
+def test_only_classes_and_functions_are_registered(obj):
+    with pytest.raises(kr.ParameterError, match="expected a class or a function that makes the object, got"):
+        Registry().register(obj, name="me.x")
+
+
+def test_the_place_of_a_registration_is_not_the_callers():
+    with pytest.raises(kr.ParameterError, match="plugin is the registry's to fill in"):
+        Registry().register(Mine, name="me.x", plugin="acme")
+
+
+def test_builtins_factories_and_classes_that_cannot_be_made_are_registered():
+    class Bound(Mine):
+        def __init__(self, *, graph):
+            self.graph = graph
+
+        @property
+        def capabilities(self):
+            return frozenset({"psd"})
+
+    def factory(*, scale=1.0):
+        return Mine()
+
+    registry = Registry()
+    for name, obj in (("me.dict", dict), ("me.bound", Bound), ("me.factory", factory)):
+        registry.register(obj, name=name, kind="kernel")
+        assert registry.card(name).capabilities == frozenset()
+    assert isinstance(registry.create("me.factory", scale=2.0), Mine)
+
+
+def test_a_library_missing_in_a_constructor_is_named(make_plugin):
+    source = "class One:\n    def __init__(self):\n        import sklearn_absent.svm\n"
+    absent = "raise ModuleNotFoundError('no', name='sklearn.svm')"
+    make_plugin("acme", kernels={"acme.one": "acme_one:One", "acme.two": "acme_two:Two"},
+                modules={"acme_one": source, "acme_two": absent})  # fmt: skip
+    with pytest.raises(
+        kr.MissingDependencyError, match="needs 'sklearn_absent', .*pip install sklearn_absent"
+    ) as raised:
+        Registry().create("acme.one")
+    assert isinstance(raised.value, ImportError)
+    assert isinstance(raised.value.__cause__, ModuleNotFoundError)
+    with pytest.raises(kr.MissingDependencyError, match="pip install scikit-learn"):
+        Registry().create("acme.two")
+
+
+@pytest.mark.parametrize(
+    "paper", ["https://doi.org/10.1/Acme", "http://arxiv.org/abs/0101.00001", "doi:10.1/acme", "ARXIV: 0101.00001"]
+)
+def test_papers_are_found_by_address(registry, paper):
+    assert registry.find(paper=paper).names == ["acme.cosine"]
+
+
+@pytest.mark.parametrize("bad", [3, [["psd"]], object()])
+def test_what_is_no_collection_of_words(registry, bad):
+    with pytest.raises(kr.ParameterError, match="capabilities: expected a word or a collection of words"):
+        registry.find(capabilities=bad)
+
+
+def test_a_broken_neighbour_does_not_hide_an_object(make_plugin):
+    make_plugin("acme", kernels={"acme.bad": "acme_pack.bad:Same", "acme.good": "acme_pack:Same"})
+    import sys
+
+    folder = Path(next(path for path in sys.path if path.endswith("site"))) / "acme_pack"
+    folder.mkdir()
+    (folder / "__init__.py").write_text("from .home import Same\n")
+    (folder / "home.py").write_text("class Same:\n    pass\n")
+    (folder / "bad.py").write_text("1 / 0\n")
+    registry = Registry()
+    entry = registry.entry_of(registry.create("acme.good"))
+    assert entry is not None
+    assert entry.card.name == "acme.good"
+
+
+def test_a_summary_of_several_lines_stays_on_its_row():
+    registry = Registry()
+    registry.register(Mine, name="me.lines", summary="one\n  two")
+    assert "one two" in repr(registry.find("me.lines")).splitlines()[2]

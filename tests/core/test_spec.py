@@ -88,3 +88,12 @@ def test_what_has_no_json_form_is_named(kernel, message):
 def test_what_is_no_spec(data, error, message):
     with pytest.raises(error, match=message):
         kr.from_spec(data)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"__float__": "text"}, {"__float__": []}, {"__complex__": [1]}, {"__complex__": 3}, {"__complex__": ["a", "b"]}],
+)
+def test_what_is_no_number(value):
+    with pytest.raises(kr.SpecError, match="data.lengthscale: expected a number"):
+        kr.from_spec({"name": "test.rbf", "params": {"lengthscale": value}})

@@ -16,12 +16,13 @@ from kernreg_core.threads import num_threads, run_parallel
 
 #: Columns of a tile: beyond this a row of the tile no longer shares the cache with its neighbours.
 WIDTH = 4096
-#: Bytes of a column of a tile: runs of this length are what a mirrored tile writes.
-RUN = 512
+#: Rows of a tile: runs of this many numbers are what a mirrored tile writes. Float32 tiles may be higher.
+HEIGHT = 64
+HEIGHT_FLOAT32 = 96
 #: Columns of the float64 strips in which float32 tiles are computed where float32 is too coarse.
 STRIP = 1024
 #: Below this many multiply-adds threads cost more than they save.
-SERIAL_WORK = 1 << 18
+SERIAL_WORK = 1 << 21
 
 
 class Scratch(threading.local):
@@ -44,9 +45,9 @@ class Scratch(threading.local):
 TileFunction = Callable[[slice, slice, np.ndarray, Scratch], None]
 
 
-def panel_height(n: int, width: int, threads: int, itemsize: int, run: int) -> int:
-    """Rows of a panel: a tile fits the cache, and every thread gets several panels."""
-    height = max(1, run // itemsize) * (1 if width > 512 else 2)
+def panel_height(n: int, width: int, threads: int, height: int) -> int:
+    """Rows of a panel: `height` where it is wide, and few enough for every thread to get several panels."""
+    height = height if width > 512 else 2 * height
     return max(1, min(height, -(-n // (4 * threads)) if threads > 1 else height))
 
 
@@ -79,8 +80,8 @@ def fill(
     n, m = out.shape
     width = min(m, WIDTH)
     parallel = n * m * work > SERIAL_WORK
-    run = RUN // 2 if lean and out.itemsize < 8 else RUN
-    height = panel_height(n, width, num_threads() if parallel else 1, out.itemsize, run)
+    height = HEIGHT if lean or out.itemsize > 4 else HEIGHT_FLOAT32
+    height = panel_height(n, width, num_threads() if parallel else 1, height)
     scratch = Scratch()
 
     def panel(start: int) -> None:

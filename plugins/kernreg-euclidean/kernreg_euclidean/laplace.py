@@ -89,7 +89,7 @@ class Laplace(VectorKernel):
                     np.multiply(wide, factor, out=strip, casting="same_kind")
             InPlace(scratch).exp(values)
 
-        fill(out, tile, symmetric=same, work=4 * X.shape[1] + 8, diagonal=1.0)
+        fill(out, tile, symmetric=same, work=4 * X.shape[1] + 8, diagonal=1.0, lean=True)
 
     def _functional(self, X: Any, Y: Any) -> Any:
         f = Functional()
