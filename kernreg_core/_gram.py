@@ -136,7 +136,7 @@ def gram(
     dtype = _result_dtype(job, dtype, out)
     out = _checked_out(out, job.shape, dtype, job)
     with Progress(len(job.tiles()), progress) as bar:
-        return _fill(job, out, executor, bar)
+        return _fill(job, out, dtype, executor, bar)
 
 
 def _job(kernel: Any, X: Any, Y: Any, tile: int | None, executor: Executor | None) -> _Job:
@@ -207,7 +207,8 @@ def _checked_out(out: Any, shape: tuple[int, int], dtype: np.dtype[Any] | None, 
     """`out`, or a fresh array; None where the first tile has to say what is needed."""
     if out is None:
         guard_memory(shape, dtype or float_dtype(job.checked))
-        return None if dtype is None or _is_matrix_valued(job) else np.empty(shape, dtype)
+        by_tile = dtype is None or _is_matrix_valued(job) or (len(job.tiles()) == 1 and not hasattr(job.kernel, "into"))
+        return None if by_tile else np.empty(shape, dtype)
     fits = isinstance(out, np.ndarray) and out.shape[: out.ndim - 2 * _is_matrix_valued(job)] == shape
     if not fits or out.dtype.kind not in "fc":
         raise InputError(f"out: expected a floating NumPy array of shape {shape}, got {describe(out)}")
@@ -223,11 +224,12 @@ def _is_matrix_valued(job: _Job) -> bool:
 
 
 class _Sink:
-    """Where finished tiles go: one array, made by the first tile where its dtype is not known."""
+    """Where finished tiles go: one array, made by the first tile where `out` is None."""
 
-    def __init__(self, job: _Job, out: Any, dtype: np.dtype[Any] | None = None) -> None:
+    def __init__(self, job: _Job, out: Any, dtype: np.dtype[Any] | None) -> None:
         self.job = job
         self.out = out
+        self.dtype = dtype
 
     def view(self, rows: slice, columns: slice) -> Any:
         return None if self.out is None else self.out[rows, columns]
@@ -238,8 +240,11 @@ class _Sink:
         if not isinstance(K, np.ndarray):
             raise InputError(f"kernel: expected NumPy values for items that are no tensors, got {describe(K)}")
         if self.out is None:
-            dtype = K.dtype if K.dtype.kind in "fc" else np.float64
+            dtype = self.dtype or (K.dtype if K.dtype.kind in "fc" else np.dtype(np.float64))
             shape = (*self.job.shape, *K.shape[2:])
+            if K.shape == shape and K.dtype == dtype and isinstance(self.job.kernel, BaseKernel):
+                self.out = K  # the one tile is the result: no second array, no copy
+                return
             guard_memory(shape, dtype)
             self.out = np.empty(shape, dtype)
         view = self.out[rows, columns]
@@ -269,8 +274,8 @@ def transposed_into(target: np.ndarray, source: np.ndarray, block: int = 256) ->
             np.copyto(target[c : c + block, r : r + block], part.conj() if conjugate else part)
 
 
-def _fill(job: _Job, out: Any, executor: Executor | None, bar: Progress) -> Any:
-    sink = _Sink(job, out)
+def _fill(job: _Job, out: Any, dtype: np.dtype[Any] | None, executor: Executor | None, bar: Progress) -> Any:
+    sink = _Sink(job, out, dtype)
     native = getattr(job.kernel, "result_dtype", None)
     in_place = (
         out is not None

@@ -128,6 +128,19 @@ def test_tiles_are_written_in_place():
     np.testing.assert_allclose(out, Rbf()(X), rtol=1e-14)
 
 
+def test_one_tile_of_a_kernel_is_the_result_without_a_copy():
+    class Keeps(Rbf):
+        def evaluate(self, X, Y):
+            self.kept_ = super().evaluate(X, Y)
+            return self.kept_
+
+    kernel = Keeps()
+    assert np.shares_memory(kr.gram(kernel, X, Y), kernel.kept_)
+    assert not np.shares_memory(kr.gram(kernel, X, Y, dtype=np.float32), kernel.kept_)
+    cached = np.ones((23, 9))
+    assert not np.shares_memory(kr.gram(lambda X, Y: cached, X, Y), cached)  # a foreign kernel may keep its own
+
+
 def test_out_may_be_a_memory_map(tmp_path):
     out = np.memmap(tmp_path / "gram.npy", mode="w+", shape=(23, 9), dtype=np.float32)
     assert kr.gram(Filled(), X, Y, out=out, tile=5) is out
