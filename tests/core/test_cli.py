@@ -361,11 +361,13 @@ def test_ctrl_c(install, tmp_path):
     install("acme-slow", {"__init__": ""}, "")
     (tmp_path / "acme_slow" / "cards.py").write_text(module)
     (tmp_path / "acme_slow-1.2.dist-info" / "entry_points.txt").write_text("[kernreg.plugins]\na = acme_slow.cards\n")
-    process = command("list")
-    while not started.exists():
-        assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    # a shell starts background jobs with Ctrl-C ignored, which a child inherits: the test may run in one
+    process = command("list", preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+    with process:
+        while not started.exists():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, "", "")
 
 

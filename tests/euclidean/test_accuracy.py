@@ -200,8 +200,8 @@ def test_values_do_not_depend_on_tiles_and_threads(name: str, dtype: Any, monkey
     tolerance = 16 * np.finfo(dtype).eps * scale if name not in CLOUD else 1e-6
     monkeypatch.setattr(_tiles, "SERIAL_WORK", 0)
     for height, width, threads in ((7, 40, 1), (64, 4096, 2), (16, 33, 3)):
-        monkeypatch.setattr(_tiles, "HEIGHT", height)
-        monkeypatch.setattr(_tiles, "HEIGHT_FLOAT32", height)
+        monkeypatch.setattr(_tiles, "COLUMN", height * np.dtype(dtype).itemsize)
+        monkeypatch.setattr(_tiles, "MIRROR", 2 * height + 1)
         monkeypatch.setattr(_tiles, "WIDTH", max(width, 4 * height))
         monkeypatch.setenv("KERNREG_NUM_THREADS", str(threads))
         again = kernel(X)

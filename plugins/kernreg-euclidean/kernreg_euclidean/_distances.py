@@ -178,6 +178,11 @@ class DenseRows:
         """``tile = factor * s`` by difference, in float64."""
         from scipy.spatial.distance import cdist
 
+        if not tile.flags.c_contiguous:  # cdist writes nothing else
+            block = np.empty(tile.shape)
+            self.differences(rows, cols, block)
+            tile[...] = block
+            return
         X, Y = self._wide
         if np.ndim(self.lengthscale):
             cdist(X[rows], Y[cols], "sqeuclidean", out=tile, w=np.asarray(self.lengthscale, np.float64) ** -2.0)
@@ -329,20 +334,19 @@ class DistanceTiles:
         doubtful = np.flatnonzero(~(by_row >= level.by_row[rows]))
         if not len(doubtful):
             return float(by_row.min())
-        i, j, where = level.unresolved(tile, factor, doubtful, rows.start, cols)
+        i, j = level.unresolved(tile, factor, doubtful, rows.start, cols)
         if self._rows.same:
             apart = i + rows.start != j + cols.start
-            i, j, where = i[apart], j[apart], where[apart]
-        if len(where) * FEW > tile.size:
+            i, j = i[apart], j[apart]
+        if len(i) * FEW > tile.size:
             if not final:
                 return None
             self._rows.differences(rows, cols, tile)
             self._limit(tile)
             self._hide_diagonal(rows, cols, tile)
             return 0.0
-        if len(where):
-            exact = factor * self._rows.pairs(i + rows.start, j + cols.start)
-            tile.reshape(-1)[where] = self._limit(exact)
+        if len(i):
+            tile[i, j] = self._limit(factor * self._rows.pairs(i + rows.start, j + cols.start))
         return max(float(tile.max() if factor < 0 else tile.min()) / factor, 0.0)
 
     def _limit(self, values: np.ndarray) -> np.ndarray:
@@ -374,11 +378,10 @@ class _Level:
 
     def unresolved(
         self, tile: np.ndarray, factor: float, doubtful: np.ndarray, start: int, cols: slice
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Row, column and flat index in `tile` of the values in `doubtful` rows that are not good enough."""
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and columns in `tile` of the values in `doubtful` rows that are not good enough."""
         s = tile[doubtful] / factor
         i, j = np.nonzero(~(s >= self.by_row[doubtful + start][:, None]))
         s, i = s[i, j], doubtful[i]
         bad = ~(s >= self._thresholds.at(self._hx[i + start] + self._hy[j + cols.start]))
-        i, j = i[bad], j[bad]
-        return i, j, i * tile.shape[1] + j
+        return i[bad], j[bad]

@@ -40,15 +40,15 @@ class Profile:
     first, second : callable
         ``first(xp, s)`` = phi', ``second(xp, s)`` = phi'' with 0 where it is infinite (only at s = 0);
         `xp` is numpy or torch.
-    copies : bool
-        Whether the formula keeps a copy of g.
+    passes : bool
+        Whether the formula takes many passes over its tile.
     """
 
     factor: Any
     formula: Callable[[Any, Any], Any]
     first: Callable[[Any, Any], Any]
     second: Callable[[Any, Any], Any]
-    copies: bool = False
+    passes: bool = False
 
     def slope(self, s: Any) -> Any:
         """``|phi'(s)|`` of NumPy values: how far an error of s shows in the kernel."""
@@ -67,7 +67,7 @@ def fill_radial(rows: Any, profile: Profile, out: np.ndarray) -> None:
         if nearest < near:
             np.minimum(values, 1.0, out=values)
 
-    fill(out, tile, symmetric=rows.same, work=rows.d + 8, diagonal=1.0, lean=profile.copies)
+    fill(out, tile, symmetric=rows.same, work=rows.d + 8, diagonal=1.0, buffered=profile.passes)
 
 
 def squared_distances(X: np.ndarray, Y: np.ndarray, lengthscale: Any, slope: Callable[[Any], Any]) -> np.ndarray:

@@ -16,9 +16,10 @@ from kernreg_core.threads import num_threads, run_parallel
 
 #: Columns of a tile: beyond this a row of the tile no longer shares the cache with its neighbours.
 WIDTH = 4096
-#: Rows of a tile: runs of this many numbers are what a mirrored tile writes. Float32 tiles may be higher.
-HEIGHT = 64
-HEIGHT_FLOAT32 = 96
+#: Bytes of a column of a tile: 64 rows in float64.
+COLUMN = 512
+#: Columns of a block that is mirrored at a time.
+MIRROR = 256
 #: Columns of the float64 strips in which float32 tiles are computed where float32 is too coarse.
 STRIP = 1024
 #: Below this many multiply-adds threads cost more than they save.
@@ -41,13 +42,13 @@ class Scratch(threading.local):
         return buffer[:size].reshape(shape)
 
 
-#: Fills the contiguous tile = k(X[rows], Y[cols]).
+#: Fills the tile = k(X[rows], Y[cols]), whose rows are contiguous.
 TileFunction = Callable[[slice, slice, np.ndarray, Scratch], None]
 
 
-def panel_height(n: int, width: int, threads: int, height: int) -> int:
-    """Rows of a panel: `height` where it is wide, and few enough for every thread to get several panels."""
-    height = height if width > 512 else 2 * height
+def panel_height(n: int, width: int, threads: int, itemsize: int) -> int:
+    """Rows of a panel: what fits the cache, and few enough for every thread to get several panels."""
+    height = COLUMN // itemsize * (1 if width > 512 else 2)
     return max(1, min(height, -(-n // (4 * threads)) if threads > 1 else height))
 
 
@@ -58,30 +59,30 @@ def fill(
     symmetric: bool,
     work: int,
     diagonal: Any = None,
-    lean: bool = False,
+    buffered: bool = False,
 ) -> None:
     """Fill `out` tile by tile.
 
     Parameters
     ----------
     out : ndarray, shape (n, m)
-        Overwritten; need not be contiguous.
+        Overwritten; its rows must be contiguous.
     tile_function : callable
-        ``tile_function(rows, cols, tile, scratch)`` fills the contiguous `tile`.
+        ``tile_function(rows, cols, tile, scratch)`` fills `tile`.
     symmetric : bool
         Compute the upper triangle only and mirror it: the result is exactly symmetric.
     work : int
         Multiply-adds for each element, roughly: decides whether threads are worth it.
     diagonal : float or ndarray of shape (n,), optional
         Written on the diagonal of a symmetric matrix.
-    lean : bool
-        For a function that needs more buffers of a tile's size: keeps float32 tiles small.
+    buffered : bool
+        Compute in a contiguous buffer and copy: faster for a function of many passes.
     """
     n, m = out.shape
     width = min(m, WIDTH)
     parallel = n * m * work > SERIAL_WORK
-    height = HEIGHT if lean or out.itemsize > 4 else HEIGHT_FLOAT32
-    height = panel_height(n, width, num_threads() if parallel else 1, height)
+    threads = num_threads() if parallel else 1
+    height = panel_height(n, width, threads, max(out.itemsize, 8 if buffered else 0))
     scratch = Scratch()
 
     def panel(start: int) -> None:
@@ -89,52 +90,57 @@ def fill(
         with np.errstate(all="ignore"):
             for first in range(start if symmetric else 0, m, width):
                 cols = slice(first, min(first + width, m))
-                if symmetric:
-                    _symmetric_tile(out, tile_function, rows, cols, scratch, diagonal)
-                else:
-                    _plain_tile(out, tile_function, rows, cols, scratch)
+                _fill_tile(out[rows, cols], tile_function, rows, cols, scratch, buffered)
+        if symmetric:
+            _finish_corner(out[rows, rows], diagonal if np.ndim(diagonal) == 0 else diagonal[rows])
 
-    starts = list(range(0, n, height))
-    if parallel:
-        run_parallel(panel, _spread(starts, num_threads()))
-    else:
+    def mirror(start: int) -> None:
+        _mirror_rows(out, start, min(start + height, n))
+
+    def both(start: int) -> None:
+        panel(start)
+        mirror(start)
+
+    starts = range(0, n, height)
+    if not parallel:
         for start in starts:
-            panel(start)
-
-
-def _spread(starts: list[int], threads: int) -> list[int]:
-    """The panels in an order whose first ones lie far apart.
-
-    The first panel of a symmetric matrix touches every page of fresh memory. Threads that start side by
-    side would race for the same pages, and the system clears a page once for each who asks.
-    """
-    first = starts[:: max(1, -(-len(starts) // threads))]
-    return first + sorted(set(starts) - set(first))
-
-
-def _plain_tile(out: np.ndarray, tile_function: TileFunction, rows: slice, cols: slice, scratch: Scratch) -> None:
-    block = out[rows, cols]
-    if block.flags.c_contiguous:
-        tile_function(rows, cols, block, scratch)
+            both(start) if symmetric else panel(start)
+    elif not symmetric:
+        run_parallel(panel, starts)
+    elif threads == 1:
+        run_parallel(both, starts)  # in order: a panel's mirrored part needs the panels before it
     else:
-        tile = scratch.get("tile", block.shape, out.dtype)
-        tile_function(rows, cols, tile, scratch)
-        block[...] = tile
+        run_parallel(panel, starts)
+        run_parallel(mirror, reversed(starts))
 
 
-def _symmetric_tile(
-    out: np.ndarray, tile_function: TileFunction, rows: slice, cols: slice, scratch: Scratch, diagonal: Any
+def _fill_tile(
+    block: np.ndarray, tile_function: TileFunction, rows: slice, cols: slice, scratch: Scratch, buffered: bool
 ) -> None:
-    height = rows.stop - rows.start
-    tile = scratch.get("tile", (height, cols.stop - cols.start), out.dtype)
+    if not buffered or block.flags.c_contiguous:
+        tile_function(rows, cols, block, scratch)
+        return
+    tile = scratch.get("tile", block.shape, block.dtype)
     tile_function(rows, cols, tile, scratch)
-    if cols.start == rows.start:
-        corner = tile[:, :height]
-        np.copyto(corner, corner.T.copy(), where=_below(height))
-        if diagonal is not None:
-            np.einsum("ii->i", corner)[...] = diagonal if np.ndim(diagonal) == 0 else diagonal[rows]
-    out[rows, cols] = tile
-    out[cols, rows] = tile.T
+    block[...] = tile
+
+
+def _finish_corner(corner: np.ndarray, diagonal: Any) -> None:
+    """Make a block on the diagonal symmetric and write its diagonal."""
+    np.copyto(corner, corner.T.copy(), where=_below(corner.shape[0]))
+    if diagonal is not None:
+        np.einsum("ii->i", corner)[...] = diagonal
+
+
+def _mirror_rows(out: np.ndarray, start: int, stop: int) -> None:
+    """Copy what stands above rows [start, stop) into their part left of the diagonal.
+
+    Rows are written one after the other and columns read: fresh pages are then touched by whoever fills
+    them, while they are in cache. Writing columns is slower by a quarter.
+    """
+    for first in range(0, start, MIRROR):
+        last = min(first + MIRROR, start)
+        out[start:stop, first:last] = out[first:last, start:stop].T
 
 
 _masks: dict[int, np.ndarray] = {}

@@ -83,7 +83,12 @@ class Anova(VectorKernel):
                 levels[0] += product
 
         fill(
-            out, tile, symmetric=Y is X, work=3 * d * degree, diagonal=self._diagonal(X) if Y is X else None, lean=True
+            out,
+            tile,
+            symmetric=Y is X,
+            work=3 * d * degree,
+            diagonal=self._diagonal(X) if Y is X else None,
+            buffered=True,
         )
 
     def _elementary(self, products: Any) -> Any:

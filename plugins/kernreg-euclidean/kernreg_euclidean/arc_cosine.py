@@ -108,9 +108,7 @@ class ArcCosine(VectorKernel):
             else:
                 np.multiply(J, 1.0 / math.pi, out=values, casting="same_kind")
 
-        fill(
-            out, tile, symmetric=Y is X, work=X.shape[1] + 30, diagonal=self._diagonal(X) if Y is X else None, lean=True
-        )
+        fill(out, tile, symmetric=Y is X, work=X.shape[1] + 30, diagonal=self._diagonal(X) if Y is X else None)
 
     def _functional(self, X: Any, Y: Any) -> Any:
         torch = sys.modules["torch"]

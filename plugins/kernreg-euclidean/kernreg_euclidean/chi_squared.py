@@ -98,7 +98,7 @@ class ChiSquared(VectorKernel):
             values *= factor
             InPlace(scratch).exp(values)
 
-        fill(out, tile, symmetric=Y is X, work=8 * X.shape[1], diagonal=1.0, lean=True)
+        fill(out, tile, symmetric=Y is X, work=8 * X.shape[1], diagonal=1.0, buffered=True)
 
     def _functional(self, X: Any, Y: Any) -> Any:
         torch = sys.modules["torch"]

@@ -78,7 +78,7 @@ class Laplace(VectorKernel):
         factor = -1.0 if np.ndim(scale) else -1.0 / scale
 
         def tile(r: slice, c: slice, values: np.ndarray, scratch: Scratch) -> None:
-            if values.dtype == np.float64:
+            if values.dtype == np.float64 and values.flags.c_contiguous:
                 cdist(A[r], B[c], "cityblock", out=values)
                 values *= factor
             else:
@@ -89,7 +89,7 @@ class Laplace(VectorKernel):
                     np.multiply(wide, factor, out=strip, casting="same_kind")
             InPlace(scratch).exp(values)
 
-        fill(out, tile, symmetric=same, work=4 * X.shape[1] + 8, diagonal=1.0, lean=True)
+        fill(out, tile, symmetric=same, work=4 * X.shape[1] + 8, diagonal=1.0, buffered=True)
 
     def _functional(self, X: Any, Y: Any) -> Any:
         f = Functional()

@@ -70,14 +70,14 @@ def _closed_profile(order: float) -> Profile:
             formula=_with_smooth_origin(_three_halves, -0.5),
             first=lambda xp, s: -1.5 * xp.exp(-root(xp, s)),
             second=lambda xp, s: _over_root(xp, 3.0 * s, 2.25 * xp.exp(-root(xp, s)), 1.0),
-            copies=True,
+            passes=True,
         )
     return Profile(
         factor=factor,
         formula=_with_smooth_origin(_five_halves, -1.0 / 6.0),
         first=lambda xp, s: (-5.0 / 6.0) * (1.0 + root(xp, s)) * xp.exp(-root(xp, s)),
         second=lambda xp, s: (25.0 / 12.0) * xp.exp(-root(xp, s)),
-        copies=True,
+        passes=True,
     )
 
 

@@ -131,7 +131,7 @@ class SpectralMixture(VectorKernel):
             np.copyto(values, total, casting="same_kind")
 
         work = (6 * X.shape[1] + 10) * len(components)
-        fill(out, tile, symmetric=Y is X, work=work, diagonal=largest, lean=True)
+        fill(out, tile, symmetric=Y is X, work=work, diagonal=largest)
 
     def _functional(self, X: Any, Y: Any) -> Any:
         torch = sys.modules["torch"]
