@@ -65,6 +65,7 @@ def alternate(runs: dict[str, Callable[[], Any]], count: int, repeats: int = REP
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for round_ in range(repeats + 1):
         for name, run in runs.items():
+            time.sleep(0.05)  # idle threads of the last one's pool spin for a while: they are not this one's
             start = clock()
             result = run()
             elapsed = clock() - start

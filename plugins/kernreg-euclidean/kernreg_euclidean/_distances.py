@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -21,81 +20,14 @@ import numpy as np
 
 from kernreg_core.arrays import is_sparse
 
+from ._rounding import Level, Slope
 from ._tiles import STRIP, Scratch
 
-#: Largest rounding error of a kernel's value that the product formula may cause.
-TOLERANCE = {np.dtype(np.float32): 8e-7, np.dtype(np.float64): 2e-13}
-#: A squared distance is resolved when it is this many times its error bound.
-RESOLVED = 32.0
 #: Tiles with more unresolved pairs than one in this many go to the next level as a whole.
 FEW = 48
 
 #: Up to this many differences (n m d) they are simply formed: faster than preparing a product, and exact.
 SMALL = 1 << 16
-
-Slope = Callable[[Any], Any]
-
-
-def error_bound(s: Any, scale: Any, d: int) -> Any:
-    """Error of a product-formula distance `s` in units of the unit roundoff; `scale` is ``|x|^2 + |y|^2``.
-
-    Sums of d products that all have one sign, as those of close pairs have, lose more digits than
-    others. Measured on Gaussian data, close pairs and clusters: below ``6.7 scale``, and for pairs with
-    s < scale / 20 below 5.5, 12 and 19 ``scale`` at d = 20, 100 and 300.
-    """
-    root = math.sqrt(d)
-    return (4.0 + 0.2 * root) * scale + 0.7 * root * np.maximum(scale - 5.0 * s, 0.0)
-
-
-class Thresholds:
-    """Below which squared distance s a product-formula value is not good enough.
-
-    It is good enough where its error times the kernel's slope at s is within the tolerance, and s
-    itself well above its error. Searched once for a grid of scales, then looked up.
-
-    Parameters
-    ----------
-    slope : callable
-        ``|dk/ds|`` as a function of the scaled squared distance s; decreasing.
-    dtype : dtype
-        Of the product.
-    tolerance : float
-        Largest admissible error of a value.
-    d : int
-        Features.
-    lowest, highest : float
-        The scales ``|x|^2 + |y|^2`` that will be asked for.
-    """
-
-    def __init__(self, slope: Slope, dtype: Any, tolerance: float, d: int, lowest: float, highest: float) -> None:
-        self._unit = 0.5 * float(np.finfo(dtype).eps)
-        high = math.log2(min(max(highest, 1e-280), 1e280))
-        low = min(max(math.log2(max(lowest, 1e-290)), high - 200.0), high)
-        self._low, self._per_step = low, 1.0 / max((high - low) / 120.0, 0.125)
-        scales = 2.0 ** (low + np.arange(math.ceil((high - low) * self._per_step) + 1) / self._per_step)
-        resolved = RESOLVED * self._unit * error_bound(0.0, scales, d)
-        self._table = np.maximum(self._largest_visible(slope, tolerance, d, scales), resolved)
-        if not highest <= 1e280:  # infinite distances: nothing is good enough
-            self._table[-1] = np.inf
-
-    def _largest_visible(self, slope: Slope, tolerance: float, d: int, scales: np.ndarray) -> np.ndarray:
-        """For each scale the s at which the visible error is `tolerance` (from above, to 4 %); 0 where it never is."""
-        low, span, parts = np.full(len(scales), -200.0), 212.0, 16
-        with np.errstate(all="ignore"):
-            for _ in range(3):
-                s = 2.0 ** (low[:, None] + span * np.arange(parts) / parts)
-                error = self._unit * error_bound(s, scales[:, None], d)
-                visible = ~(slope(s) * error <= tolerance)
-                low += span * np.maximum(visible.sum(axis=1) - 1, 0) / parts
-                span /= parts
-        return np.where(low > -200.0, 2.0 ** (low + span), 0.0)
-
-    def at(self, scale: np.ndarray) -> np.ndarray:
-        """Thresholds for distances with these scales (rounded up to the grid)."""
-        with np.errstate(all="ignore"):
-            steps = np.ceil((np.log2(scale) - self._low) * self._per_step)
-            steps = np.fmin(np.fmax(steps, 0.0), len(self._table) - 1.0)
-        return self._table.take(steps.astype(np.intp))
 
 
 class DenseRows:
@@ -269,17 +201,17 @@ class DistanceTiles:
             return
         hx, hy = rows.norms
         self._narrow = self._dtype == np.float32 and isinstance(rows, DenseRows)
-        self._levels: dict[Any, _Level] = {}
+        self._levels: dict[Any, Level] = {}
         self._slope = slope
         self._level(np.dtype(np.float32 if self._narrow else np.float64))
         self._overflows = not abs(rows.factor) * 4.0 * float(max(hx.max(), hy.max())) < self._farthest
 
-    def _level(self, product: np.dtype[Any]) -> _Level:
+    def _level(self, product: np.dtype[Any]) -> Level:
         """Thresholds for products in that precision; two threads may both make them, which does no harm."""
         found = self._levels.get(product)
         if found is None:
             hx, hy = self._rows.norms
-            found = self._levels[product] = _Level(self._slope, product, self._dtype, self._rows.d, hx, hy)
+            found = self._levels[product] = Level(self._slope, product, self._dtype, self._rows.d, hx, hy)
         return found
 
     def fill(self, rows: slice, cols: slice, tile: np.ndarray, scratch: Scratch) -> float:
@@ -361,27 +293,3 @@ class DistanceTiles:
         if self._rows.same and first < last:
             own = np.arange(first, last)
             tile[own - rows.start, own - cols.start] = 400.0 * self._rows.factor
-
-
-class _Level:
-    """The thresholds of one precision: `by_row` bounds those of a row's pairs, :meth:`unresolved` has each pair's."""
-
-    def __init__(self, slope: Slope, product: Any, output: Any, d: int, hx: np.ndarray, hy: np.ndarray) -> None:
-        self._hx, self._hy = hx, hy
-        lowest, largest = float(hx.min() + hy.min()), float(hy.max())
-        self._thresholds = Thresholds(slope, product, TOLERANCE[output], d, lowest, float(hx.max()) + largest)
-        by_row = self._thresholds.at(hx + largest)
-        with np.errstate(all="ignore"):
-            # a y within the threshold of x is not much longer than x
-            longest = np.square(np.sqrt(hx) + np.sqrt(by_row))
-        self.by_row = self._thresholds.at(hx + np.fmin(largest, longest))
-
-    def unresolved(
-        self, tile: np.ndarray, factor: float, doubtful: np.ndarray, start: int, cols: slice
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and columns in `tile` of the values in `doubtful` rows that are not good enough."""
-        s = tile[doubtful] / factor
-        i, j = np.nonzero(~(s >= self.by_row[doubtful + start][:, None]))
-        s, i = s[i, j], doubtful[i]
-        bad = ~(s >= self._thresholds.at(self._hx[i + start] + self._hy[j + cols.start]))
-        return i[bad], j[bad]

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ._distances import FEW, TOLERANCE, Slope, Thresholds
+from ._distances import FEW
+from ._rounding import TOLERANCE, Slope, Thresholds
 
 #: Up to this many elements (n m d) differences are formed directly: exact, and differentiable twice.
 DIRECT = 1 << 22
