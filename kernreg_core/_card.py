@@ -200,7 +200,8 @@ class Card:
 
     def __post_init__(self) -> None:
         parse_name(self.name)
-        _as_tuples(self, "references", "claims", "aliases")
+        if not type(self.references) is type(self.claims) is type(self.aliases) is tuple:
+            _as_tuples(self, "references", "claims", "aliases")
         if self.kind not in KINDS:
             raise ParameterError(f"kind: expected one of {', '.join(KINDS)}, got {self.kind!r}")
         if self.domain is not None and self.domain not in DOMAINS:
