@@ -200,8 +200,7 @@ class Card:
 
     def __post_init__(self) -> None:
         parse_name(self.name)
-        if not type(self.references) is type(self.claims) is type(self.aliases) is tuple:
-            _as_tuples(self, "references", "claims", "aliases")
+        _as_tuples(self, "references", "claims", "aliases")
         if self.kind not in KINDS:
             raise ParameterError(f"kind: expected one of {', '.join(KINDS)}, got {self.kind!r}")
         if self.domain is not None and self.domain not in DOMAINS:
