@@ -77,6 +77,7 @@ def test_a_stream_that_is_closed_or_absent_is_no_terminal(monkeypatch, stream):
     monkeypatch.setattr(sys, "stderr", stream)
     with Progress(5, None) as bar:
         bar.advance()
+    assert (bar.done, bar._bar) == (1, None)
 
 
 @pytest.mark.parametrize("bad", [3, "yes", []])
