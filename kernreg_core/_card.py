@@ -6,6 +6,7 @@ A card is written by a plugin's light module; reading it imports nothing heavy.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -134,15 +135,22 @@ def check_target(target: str, argument: str) -> None:
         raise ParameterError(f"{argument}: expected 'module:function', got {target!r}")
 
 
-def _check_words(argument: str, given: frozenset[str], vocabulary: dict[str, str]) -> None:
-    if unknown := sorted(given - vocabulary.keys()):
+_CAPABILITIES, _TAGS = frozenset(CAPABILITIES), frozenset(TAGS)
+
+
+def _words(argument: str, given: Iterable[str], vocabulary: frozenset[str]) -> frozenset[str]:
+    """`given` (a word, or a collection of words) as a set; every word must be known."""
+    if type(given) is not frozenset:
+        given = frozenset([given] if isinstance(given, str) else given)
+    if not given <= vocabulary:
         raise ParameterError(
-            f"{argument}: expected words of the closed vocabulary, got {', '.join(map(repr, unknown))}; "
-            f"known: {', '.join(vocabulary)}"
+            f"{argument}: expected words of the closed vocabulary, got "
+            f"{', '.join(map(repr, sorted(given - vocabulary)))}; known: {', '.join(sorted(vocabulary))}"
         )
+    return given
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, init=False)
 class Card:
     """The light, immutable description of one entry: what ``find`` searches.
 
@@ -185,37 +193,55 @@ class Card:
 
     name: str
     kind: str
-    summary: str = ""
-    domain: str | None = None
-    capabilities: frozenset[str] = frozenset()
-    tags: frozenset[str] = frozenset()
-    references: tuple[Reference, ...] = ()
-    claims: tuple[Claim, ...] = ()
-    aliases: tuple[str, ...] = ()
-    parameters: dict[str, str] = field(default_factory=dict, hash=False)
-    example: str = ""
-    pair_cost: str = "low"
-    plugin: str = ""
-    version: str = ""
+    summary: str
+    domain: str | None
+    capabilities: frozenset[str]
+    tags: frozenset[str]
+    references: tuple[Reference, ...]
+    claims: tuple[Claim, ...]
+    aliases: tuple[str, ...]
+    parameters: dict[str, str] = field(hash=False)
+    example: str
+    pair_cost: str
+    plugin: str
+    version: str
 
-    def __post_init__(self) -> None:
-        parse_name(self.name)
-        _as_tuples(self, "references", "claims", "aliases")
-        if self.kind not in KINDS:
-            raise ParameterError(f"kind: expected one of {', '.join(KINDS)}, got {self.kind!r}")
-        if self.domain is not None and self.domain not in DOMAINS:
-            raise ParameterError(f"domain: expected one of {', '.join(DOMAINS)}, got {self.domain!r}")
-        for argument, vocabulary in (("capabilities", CAPABILITIES), ("tags", TAGS)):
-            given = getattr(self, argument)
-            if type(given) is not frozenset:
-                given = frozenset([given] if isinstance(given, str) else given)
-                object.__setattr__(self, argument, given)
-            if not given <= vocabulary.keys():
-                _check_words(argument, given, vocabulary)
-        if self.pair_cost not in ("low", "high"):
-            raise ParameterError(f"pair_cost: expected 'low' or 'high', got {self.pair_cost!r}")
-        if self.example:
-            check_target(self.example, "example")
+    def __init__(
+        self,
+        *,
+        name: str,
+        kind: str,
+        summary: str = "",
+        domain: str | None = None,
+        capabilities: Iterable[str] = frozenset(),
+        tags: Iterable[str] = frozenset(),
+        references: Iterable[Reference] = (),
+        claims: Iterable[Claim] = (),
+        aliases: Iterable[str] = (),
+        parameters: dict[str, str] | None = None,
+        example: str = "",
+        pair_cost: str = "low",
+        plugin: str = "",
+        version: str = "",
+    ) -> None:
+        parse_name(name)
+        if kind not in KINDS:
+            raise ParameterError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")
+        if domain is not None and domain not in DOMAINS:
+            raise ParameterError(f"domain: expected one of {', '.join(DOMAINS)}, got {domain!r}")
+        capabilities = _words("capabilities", capabilities, _CAPABILITIES)
+        tags = _words("tags", tags, _TAGS)
+        if pair_cost not in ("low", "high"):
+            raise ParameterError(f"pair_cost: expected 'low' or 'high', got {pair_cost!r}")
+        if example:
+            check_target(example, "example")
+        parameters = {} if parameters is None else parameters
+        given = locals()
+        del given["self"]
+        # hundreds of cards are made in the first find: one update is faster than an assignment for each field
+        self.__dict__.update(given)
+        if {type(references), type(claims), type(aliases)} != {tuple}:
+            _as_tuples(self, "references", "claims", "aliases")
 
     @property
     def family(self) -> str:

@@ -14,7 +14,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib import import_module
+from types import FunctionType, ModuleType
 from typing import Any, NamedTuple, TypeVar
 
 import pluggy
@@ -169,6 +171,7 @@ def version_numbers(version: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
+@lru_cache
 def gate(requirement: str | None, core: str = __version__) -> tuple[bool, str]:
     """(whether `core` satisfies `requirement`, a note where that could not be fully read)."""
     if requirement is None:
@@ -213,20 +216,20 @@ def names_only() -> list[Plugin]:
 
 
 def _entry_points(found: Distribution) -> tuple[tuple[EntryPoint, ...], tuple[str, ...]]:
-    entries, notes, seen = [], [], set()
+    entries: dict[str, EntryPoint] = {}
+    notes = []
     for kind, name, target in found.entries:
         try:
             parse_name(name)
-            check_target(target, f"entry point {name!r}")
+            check_target(target, "target")
         except ParameterError as error:
-            notes.append(f"entry point left out: {error}")
+            notes.append(f"entry point {name!r} left out: {error}")
             continue
-        if name in seen:
+        if name in entries:
             notes.append(f"entry point {name!r} stands twice; the first is used")
             continue
-        seen.add(name)
-        entries.append(EntryPoint(name, kind, target))
-    return tuple(entries), tuple(notes)
+        entries[name] = EntryPoint(name, kind, target)
+    return tuple(entries.values()), tuple(notes)
 
 
 def _record(found: Distribution, manager: pluggy.PluginManager) -> Plugin:
@@ -271,7 +274,7 @@ def _load_cards(found: Distribution, entries: tuple[EntryPoint, ...], manager: p
         for target in dict.fromkeys(found.modules):
             module = import_module(target.partition(":")[0])
             name = f"{found.name} {target}"
-            manager.register(module, name=name)
+            manager.register(_hooks_of(module), name=name)
             registered.append(name)
             manager.check_pending()
             for implementation in own_implementations(manager, "kernreg_cards", name):
@@ -282,6 +285,15 @@ def _load_cards(found: Distribution, entries: tuple[EntryPoint, ...], manager: p
             manager.unregister(name=name)
         raise
     return [card.placed(found.name, found.version) for card in cards]
+
+
+def _hooks_of(module: ModuleType) -> ModuleType:
+    """A module of nothing but the hook implementations of `module`: pluggy inspects every name of what it registers."""
+    hooks = ModuleType(module.__name__)
+    for name, value in vars(module).items():
+        if isinstance(value, FunctionType) and hasattr(value, "kernreg_impl"):
+            setattr(hooks, name, value)
+    return hooks
 
 
 def own_implementations(manager: pluggy.PluginManager, hook: str, plugin: str) -> Iterator[Callable[[], Any]]:

@@ -22,6 +22,10 @@ import numpy as np
 
 N, D = 4000, 20
 REPEATS = 9
+#: Seconds for which each run is repeated before it is timed. OpenBLAS's idle threads spin for 0.1 s after a product
+#: (measured), and a virtual CPU that has gone idle gets no thread for some milliseconds: without this, a run shares its
+#: cores with the threads of the run before, or starts on one of them.
+WARM = 0.2
 LENGTHSCALE = 10.0**0.5  # gamma = 1 / d, scikit-learn's default
 
 #: (kernel, peer, threads, dtype) -> the ratio to reach, and (kernel, dtype) -> the most times the limit.
@@ -60,18 +64,19 @@ def threads(count: int) -> Iterator[None]:
 
 
 def alternate(runs: dict[str, Callable[[], Any]], count: int, repeats: int = REPEATS) -> dict[str, float]:
-    """Median seconds of each run, one of each in turn, the first round thrown away."""
+    """Median seconds of each run, one of each in turn, each in its steady state."""
     clock = time.process_time if count == 1 else time.perf_counter
     seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for round_ in range(repeats + 1):
+    for _ in range(repeats):
         for name, run in runs.items():
-            time.sleep(0.05)  # idle threads of the last one's pool spin for a while: they are not this one's
+            warm = time.perf_counter() + WARM
+            while time.perf_counter() < warm:
+                run()
             start = clock()
             result = run()
             elapsed = clock() - start
             del result
-            if round_:
-                seconds[name].append(elapsed)
+            seconds[name].append(elapsed)
     return {name: statistics.median(times) for name, times in seconds.items()}
 
 

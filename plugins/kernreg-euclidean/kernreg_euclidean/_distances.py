@@ -277,9 +277,12 @@ class DistanceTiles:
             self._limit(tile)
             self._hide_diagonal(rows, cols, tile)
             return 0.0
+        nearest = float(by_row.min())
         if len(i):
-            tile[i, j] = self._limit(factor * self._rows.pairs(i + rows.start, j + cols.start))
-        return max(float(tile.max() if factor < 0 else tile.min()) / factor, 0.0)
+            s = self._rows.pairs(i + rows.start, j + cols.start)
+            nearest = min(nearest, float(s.min()))
+            tile[i, j] = self._limit(factor * s)
+        return nearest if nearest > 0.0 else 0.0
 
     def _limit(self, values: np.ndarray) -> np.ndarray:
         """No distance beyond the farthest, in place; a pass over `values` only where data is that large."""

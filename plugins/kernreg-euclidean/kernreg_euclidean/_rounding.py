@@ -95,8 +95,14 @@ class Level:
         self, tile: np.ndarray, factor: float, doubtful: np.ndarray, start: int, cols: slice
     ) -> tuple[np.ndarray, np.ndarray]:
         """Rows and columns in `tile` of the values in `doubtful` rows that are not good enough."""
-        s = tile[doubtful] / factor
-        i, j = np.nonzero(~(s >= self.by_row[doubtful + start][:, None]))
-        s, i = s[i, j], doubtful[i]
+        if 2 * len(doubtful) > len(tile):  # a copy of most rows costs more than a look at all
+            doubtful, values = np.arange(len(tile)), tile
+        else:
+            values = tile[doubtful]
+        # compared in the tile's own precision, so a little beyond the bound
+        bound = (factor * (1.0 + 1e-6) * self.by_row[doubtful + start]).astype(tile.dtype)[:, None]
+        resolved = values <= bound if factor < 0 else values >= bound  # NaN is not
+        i, j = np.divmod(np.flatnonzero(~resolved), tile.shape[1])
+        s, i = values[i, j] / factor, doubtful[i]
         bad = ~(s >= self._thresholds.at(self._hx[i + start] + self._hy[j + cols.start]))
         return i[bad], j[bad]

@@ -46,10 +46,14 @@ class Scratch(threading.local):
 TileFunction = Callable[[slice, slice, np.ndarray, Scratch], None]
 
 
-def panel_height(n: int, width: int, threads: int, itemsize: int) -> int:
+def panel_height(n: int, width: int, threads: int, itemsize: int, buffered: bool) -> int:
     """Rows of a panel: what fits the cache, and few enough for every thread to get several panels."""
     height = COLUMN // itemsize * (1 if width > 512 else 2)
-    return max(1, min(height, -(-n // (4 * threads)) if threads > 1 else height))
+    if threads == 1:
+        return height
+    if itemsize < 8 and not buffered:
+        height *= 2  # threads take turns in Python: short tasks get fewer and longer turns
+    return max(1, min(height, -(-n // (4 * threads))))
 
 
 def fill(
@@ -82,7 +86,7 @@ def fill(
     width = min(m, WIDTH)
     parallel = n * m * work > SERIAL_WORK
     threads = num_threads() if parallel else 1
-    height = panel_height(n, width, threads, max(out.itemsize, 8 if buffered else 0))
+    height = panel_height(n, width, threads, out.itemsize, buffered)
     scratch = Scratch()
 
     def panel(start: int) -> None:
