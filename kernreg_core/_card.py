@@ -113,7 +113,8 @@ class Claim:
         check_target(self.measure, "measure")
 
 
-_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+#: Whether a text has the form ``module:qualified.name`` (a match, or None).
+is_target = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*").fullmatch
 
 
 def _as_tuples(obj: object, *names: str) -> None:
@@ -131,7 +132,7 @@ def _tex(text: str) -> str:
 
 def check_target(target: str, argument: str) -> None:
     """Raise ParameterError unless `target` has the form ``module:qualified.name``."""
-    if not _TARGET.fullmatch(target):
+    if not is_target(target):
         raise ParameterError(f"{argument}: expected 'module:function', got {target!r}")
 
 

@@ -16,6 +16,18 @@ from typing import Any, NamedTuple
 #: Entry-point group of each kind, and of the light modules.
 GROUPS = {"kernreg.kernels": "kernel", "kernreg.samplers": "sampler", "kernreg.solvers": "solver"}
 PLUGIN_GROUP = "kernreg.plugins"
+_REQUIRES_CORE = re.compile(
+    r"^Requires-Dist:[ \t]*kernreg[-_.]core(?![-_.\w])[ \t]*(?:\[[^\]\n]*\])?[ \t]*\(?([^;)\r\n]*)\)?[ \t]*(;.*)?$",
+    re.I | re.M,
+)
+
+
+class EntryPoint(NamedTuple):
+    """One registered name: where its object is, not the object."""
+
+    name: str
+    kind: str
+    target: str  #: ``module:qualname``
 
 
 class Distribution(NamedTuple):
@@ -24,19 +36,15 @@ class Distribution(NamedTuple):
     name: str  #: normalised
     version: str
     path: str  #: where its metadata stands
-    entries: tuple[tuple[str, str, str], ...]  #: (kind, name, target)
+    entries: tuple[EntryPoint, ...]  #: as written; names and targets are not checked yet
     modules: tuple[str, ...]  #: light modules
     read_metadata: Callable[[], str]  #: the text of METADATA
 
     def requirement(self) -> str | None:
         """The version part of its unconditional ``Requires-Dist: kernreg-core`` line, None if there is none."""
-        for line in self.read_metadata().splitlines():
-            if not line.strip():
-                break
-            match = re.match(
-                r"Requires-Dist:\s*kernreg[-_.]core(?![-_.\w])\s*(?:\[[^\]]*\])?\s*\(?([^;)]*)\)?\s*(;.*)?$", line, re.I
-            )
-            if match and not match[2]:
+        header = self.read_metadata().partition("\n\n")[0]
+        for match in _REQUIRES_CORE.finditer(header):
+            if not match[2]:
                 return match[1].strip()
         return None
 
@@ -113,7 +121,7 @@ def _reader(path: str) -> Callable[[], str]:
 
 
 def _parsed(name: str, version: str, path: str, text: str, read: Callable[[], str]) -> Distribution | None:
-    entries: list[tuple[str, str, str]] = []
+    entries: list[EntryPoint] = []
     modules: list[str] = []
     group = ""
     for raw in text.splitlines():
@@ -128,7 +136,7 @@ def _parsed(name: str, version: str, path: str, text: str, read: Callable[[], st
             if group == PLUGIN_GROUP:
                 modules.append(target)
             else:
-                entries.append((GROUPS[group], key.strip().strip("\"'"), target))
+                entries.append(EntryPoint(key.strip().strip("\"'"), GROUPS[group], target))
     if not entries and not modules:
         return None
     return Distribution(name, version, path, tuple(entries), tuple(modules), read)

@@ -17,29 +17,21 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
 from types import FunctionType, ModuleType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import pluggy
 
 from . import hookspecs
-from ._card import Card, check_target
-from ._metadata import Distribution, normalized, scan
+from ._card import Card, check_target, is_target
+from ._metadata import Distribution, EntryPoint, normalized, scan
 from ._version import __version__
 from .errors import ParameterError, PluginError
-from .vocabulary import parse_name
+from .vocabulary import is_name, parse_name
 
 CORE = "kernreg-core"
 #: Note of a plugin whose cards could not be read yet; a snapshot with it is not kept.
 UNFINISHED = "its light module is still being imported: its cards are not known yet"
 _T = TypeVar("_T")
-
-
-class EntryPoint(NamedTuple):
-    """One registered name: where its object is, not the object."""
-
-    name: str
-    kind: str
-    target: str  #: ``module:qualname``
 
 
 @dataclass(frozen=True)
@@ -218,18 +210,24 @@ def names_only() -> list[Plugin]:
 def _entry_points(found: Distribution) -> tuple[tuple[EntryPoint, ...], tuple[str, ...]]:
     entries: dict[str, EntryPoint] = {}
     notes = []
-    for kind, name, target in found.entries:
-        try:
-            parse_name(name)
-            check_target(target, "target")
-        except ParameterError as error:
-            notes.append(f"entry point {name!r} left out: {error}")
-            continue
-        if name in entries:
-            notes.append(f"entry point {name!r} stands twice; the first is used")
-            continue
-        entries[name] = EntryPoint(name, kind, target)
+    for entry in found.entries:
+        name = entry.name
+        if name not in entries and is_name(name) and is_target(entry.target):
+            entries[name] = entry
+        else:
+            notes.append(_why_not(entry, entries))
     return tuple(entries.values()), tuple(notes)
+
+
+def _why_not(entry: EntryPoint, entries: dict[str, EntryPoint]) -> str:
+    if entry.name in entries:
+        return f"entry point {entry.name!r} stands twice; the first is used"
+    try:
+        parse_name(entry.name)
+        check_target(entry.target, "target")
+    except ParameterError as error:
+        return f"entry point {entry.name!r} left out: {error}"
+    raise AssertionError(f"{entry} is well-formed")
 
 
 def _record(found: Distribution, manager: pluggy.PluginManager) -> Plugin:

@@ -19,8 +19,8 @@ import pluggy
 
 from . import discovery
 from ._card import Card, Reference
-from ._metadata import normalized
-from .discovery import EntryPoint, Plugin, guarded, shown
+from ._metadata import EntryPoint, normalized
+from .discovery import Plugin, guarded, shown
 from .errors import KernregError, MissingDependencyError, NameConflictError, ParameterError, PluginError
 from .listing import Listing
 from .vocabulary import CAPABILITIES, DOMAINS, KINDS, TAGS, parse_name

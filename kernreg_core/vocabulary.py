@@ -96,7 +96,8 @@ FAMILIES = {
 
 
 @lru_cache(4096)  # each name is read twice: in its entry point and on its card
-def _matched(name: str) -> re.Match[str] | None:
+def is_name(name: str) -> re.Match[str] | None:
+    """Whether `name` has the form ``family.name``: a match with the two parts, or None."""
     return _NAME.fullmatch(name)
 
 
@@ -113,7 +114,7 @@ def parse_name(name: object) -> tuple[str, str]:
     >>> parse_name("graph.weisfeiler_lehman")
     ('graph', 'weisfeiler_lehman')
     """
-    match = _matched(name) if isinstance(name, str) else None
+    match = is_name(name) if isinstance(name, str) else None
     if match is None:
         raise ParameterError(
             f"name: expected 'family.name' in lower case, digits and underscores, such as 'euclidean.rbf', got {name!r}"

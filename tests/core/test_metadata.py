@@ -24,7 +24,7 @@ def test_a_dist_info_folder_is_read(make_plugin):
     distribution = found("acme-kernels")
     assert distribution is not None
     assert distribution.version == "2.3"
-    assert distribution.entries == (("kernel", "acme.cosine", "acme:Cosine"), ("kernel", "acme.other", "acme:Other"))
+    assert distribution.entries == (("acme.cosine", "kernel", "acme:Cosine"), ("acme.other", "kernel", "acme:Other"))
 
 
 def test_other_groups_and_comments_are_left_alone(make_plugin, tmp_path):
@@ -35,7 +35,7 @@ def test_other_groups_and_comments_are_left_alone(make_plugin, tmp_path):
     )
     distribution = found("acme")
     assert distribution is not None
-    assert distribution.entries == (("sampler", "acme.points", "acme:Points"),)
+    assert distribution.entries == (("acme.points", "sampler", "acme:Points"),)
 
 
 def test_dist_info_wins_over_a_stale_egg_info_in_the_same_folder(make_plugin):
@@ -43,7 +43,7 @@ def test_dist_info_wins_over_a_stale_egg_info_in_the_same_folder(make_plugin):
     make_plugin("acme", kernels={"acme.new": "acme:New"}, version="0.2")
     distribution = found("acme")
     assert distribution is not None
-    assert (distribution.version, distribution.entries[0][1]) == ("0.2", "acme.new")
+    assert (distribution.version, distribution.entries[0].name) == ("0.2", "acme.new")
 
 
 def test_an_egg_info_alone_is_read(make_plugin):
@@ -61,7 +61,7 @@ def test_the_first_folder_on_the_path_wins(make_plugin, tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(nearer))
     distribution = found("acme")
     assert distribution is not None
-    assert distribution.entries[0][1] == "acme.near"
+    assert distribution.entries[0].name == "acme.near"
 
 
 def test_a_zip_on_the_path_goes_through_importlib_metadata(tmp_path, monkeypatch):
@@ -72,7 +72,7 @@ def test_a_zip_on_the_path_goes_through_importlib_metadata(tmp_path, monkeypatch
     monkeypatch.syspath_prepend(str(archive))
     distribution = found("acme")
     assert distribution is not None
-    assert (distribution.version, distribution.entries) == ("1.5", (("kernel", "acme.zipped", "acme:Zipped"),))
+    assert (distribution.version, distribution.entries) == ("1.5", (("acme.zipped", "kernel", "acme:Zipped"),))
     assert distribution.requirement() == ">=0.1"
 
 
@@ -95,7 +95,7 @@ def test_a_foreign_finder_is_asked(make_plugin, tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Finder()])
     distribution = found("acme")
     assert distribution is not None
-    assert distribution.entries[0][1] == "acme.hidden"
+    assert distribution.entries[0].name == "acme.hidden"
 
 
 def test_unreadable_places_on_the_path_are_passed_over(make_plugin, monkeypatch, tmp_path):
@@ -169,7 +169,7 @@ def test_an_egg_info_nearer_on_the_path_does_not_shadow_what_is_installed(make_p
     monkeypatch.syspath_prepend(str(source_tree))
     distribution = found("acme")
     assert distribution is not None
-    assert (distribution.version, distribution.entries[0][1]) == ("0.2", "acme.new")
+    assert (distribution.version, distribution.entries[0].name) == ("0.2", "acme.new")
 
 
 def test_an_egg_info_without_a_version_in_its_name_says_it_inside(make_plugin, tmp_path):

@@ -83,7 +83,8 @@ def fill(
         Compute in a contiguous buffer and copy: faster for a function of many passes.
     """
     n, m = out.shape
-    width = min(m, WIDTH)
+    # buffers count towards the peak memory: no larger in float32, where their rows are taller
+    width = min(m, WIDTH * out.itemsize // 8 if buffered else WIDTH)
     parallel = n * m * work > SERIAL_WORK
     threads = num_threads() if parallel else 1
     height = panel_height(n, width, threads, out.itemsize, buffered)
