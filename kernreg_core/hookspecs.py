@@ -23,3 +23,17 @@ def kernreg_cards() -> list[Card]:  # type: ignore[empty-body]
 @hookspec
 def kernreg_demo() -> list[Demo]:  # type: ignore[empty-body]
     """What ``kernreg demo`` runs for this plugin; may import whatever it needs."""
+
+
+@hookspec
+def kernreg_strategies() -> dict[str, str]:  # type: ignore[empty-body]
+    """Hypothesis strategies for the conformance kit: a domain or an entry's name -> ``"module:function"``.
+
+    The function gets the example's items and returns a strategy of items like them; it stands in the
+    plugin's own distribution and is imported when the kit runs.
+    """
+
+
+@hookspec
+def kernreg_expected_failures() -> dict[str, dict[str, str]]:  # type: ignore[empty-body]
+    """Checks of the conformance kit that an entry is known to fail: entry -> {check: reason}."""

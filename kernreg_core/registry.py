@@ -411,6 +411,30 @@ class Registry:
         # the target may be a re-export of the module that defines the class
         return next((entry for entry in nearby if guarded(partial(self._load, entry))[0] is cls), None)
 
+    def resource(self, card: Card, target: str) -> Any:
+        """The function that a card names (``example``, a claim's ``measure``), from the card's own distribution.
+
+        Raises
+        ------
+        PluginError
+            If `target` stands outside the packages of the distribution's own entry points, or does not load.
+        """
+        own = {
+            where.partition(":")[0].partition(".")[0]
+            for plugin in self.plugins()
+            if plugin.name == card.plugin
+            for where in (*plugin.modules, *(entry.target for entry in plugin.entries))
+        }
+        if target.partition(":")[0].partition(".")[0] not in own:
+            raise PluginError(
+                f"{card.name!r} from {card.plugin}: its card names {target!r}, which is outside the distribution's own "
+                f"packages ({', '.join(sorted(own)) or 'none'}), so it is not loaded"
+            )
+        found, problem = guarded(partial(_resolve, target))
+        if problem is not None:
+            raise _load_error(Entry(card, target, True), problem) from problem
+        return found
+
     def call_hook(self, hook: str) -> list[tuple[Plugin, Any, BaseException | None]]:
         """(plugin, result, None) or (plugin, None, error) of each working plugin's own hook."""
         snapshot = self.snapshot()

@@ -48,6 +48,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     doctor.add_argument(
         "--timeout", type=_positive, default=60.0, metavar="S", help="seconds for each plugin (default: %(default)g)"
     )
+    _add_check_verify_new(commands)
     demo = _add(commands, "demo", "demo:run", "what is installed, then each plugin's demonstration on real data")
     demo.add_argument("--plugin", action="append", metavar="DIST", help="only this plugin's; may be repeated")
     demo.add_argument("--seed", type=_seed, default=0, metavar="N", help="seed of folds and samples (default: 0)")
@@ -126,6 +127,22 @@ def _add_show_and_cite(commands: argparse._SubParsersAction[argparse.ArgumentPar
         parser = _add(commands, name, target, text)
         parser.add_argument("name", metavar="NAME", help="such as euclidean.rbf; 'kernreg list' shows them")
         parser.add_argument("--plugin", metavar="DIST", help="chooses where several distributions offer the name")
+
+
+def _add_check_verify_new(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    check = _add(commands, "check", "check:run", "test that entries keep what their cards declare")
+    verify = _add(commands, "verify", "verify:run", "measure the claims of the papers behind entries again")
+    for parser in (check, verify):
+        parser.add_argument("names", nargs="*", metavar="NAME", help="a name or a pattern; every entry by default")
+        parser.add_argument("--plugin", metavar="DIST", help="only the entries of a distribution")
+    check.add_argument("--only", action="append", metavar="CHECK", help="a check or a pattern; may be repeated")
+    check.add_argument("--all", action="store_true", help="show each check, not only those that did not pass")
+    verify.add_argument("--paper", metavar="TEXT", help="arXiv id, DOI, or words of the title")
+    verify.add_argument("--fast", action="store_true", help="only claims of at most 10 s; the others are not run")
+    verify.add_argument("--seed", type=_seed, default=0, metavar="N", help="seed of every measurement (default: 0)")
+    new = _add(commands, "new", "new:run", "write a plugin that installs and passes its checks")
+    new.add_argument("name", metavar="NAME", help="of the distribution, such as acme-kernels")
+    new.add_argument("--output", default=".", metavar="FOLDER", help="where its folder goes (default: here)")
 
 
 FIELDS = ("name", "kind", "domain", "plugin", "version", "summary", "capabilities", "tags")
