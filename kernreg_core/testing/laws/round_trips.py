@@ -1,0 +1,1 @@
+"""Laws: round_trips."""

@@ -1,0 +1,62 @@
+"""Hypothesis strategies of the core's own domains: items like those of an example.
+
+Values span the range of the example, so that what an entry cannot take (negative histograms) is not
+drawn; zeros, duplicates and single items are.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def vectors(X: Any) -> Any:
+    """1 to 8 rows with the columns of `X`, within its range; a row may repeat."""
+    from hypothesis import strategies as st
+
+    X = np.asarray(X)
+    rows = st.lists(_numbers(X, X.shape[1:]), min_size=1, max_size=6)
+
+    @st.composite
+    def draw(draw: Any) -> np.ndarray:
+        chosen = draw(rows)
+        again = draw(st.lists(st.sampled_from(range(len(chosen))), max_size=2))
+        return np.stack([*chosen, *(chosen[i] for i in again)]).astype(X.dtype)
+
+    return draw()
+
+
+def _numbers(X: np.ndarray, shape: tuple[int, ...]) -> Any:
+    """Arrays of that shape with values on a grid between the least and the greatest of `X`."""
+    from hypothesis import strategies as st
+
+    low, high = float(X.min()), float(X.max())
+    size = int(np.prod(shape))
+    # 1/64 of the range apart: what differs differs visibly, and Hypothesis shrinks to readable numbers
+    steps = st.lists(st.integers(0, 64), min_size=size, max_size=size)
+    return steps.map(lambda s: (low + (high - low) * np.array(s) / 64.0).reshape(shape))
+
+
+def sequences(X: Any) -> Any:
+    """Strings over the symbols of `X`, or lists of them."""
+    from hypothesis import strategies as st
+
+    symbols = sorted({symbol for item in X for symbol in item})
+    item: Any = st.lists(st.sampled_from(symbols), min_size=1, max_size=8)
+    if isinstance(X[0], str):
+        item = item.map("".join)
+    return st.lists(item, min_size=1, max_size=6)
+
+
+def sets(X: Any) -> Any:
+    """Sets of 1 to 5 points with the columns of `X`."""
+    from hypothesis import strategies as st
+
+    like = np.concatenate([np.asarray(item) for item in X])
+    points = st.lists(_numbers(like, like.shape[1:]), min_size=1, max_size=5)
+    return st.lists(points.map(np.stack), min_size=1, max_size=5)
+
+
+#: Domain -> function from an example's items to a strategy.
+BY_DOMAIN = {"vectors": vectors, "images": vectors, "paths": vectors, "sequences": sequences, "sets": sets}

@@ -1,0 +1,9 @@
+"""Makes the modules of this folder importable by name, mutants and sound objects among them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))  # sample_kernels
