@@ -49,7 +49,7 @@ dist: $(VENV)/.kernreg-tests
 
 # Leaves .venv, which is slow to make again.
 clean:
-	rm -rf dist build docs/_build docs/entries .mypy_cache .pytest_cache .ruff_cache .hypothesis kernreg-demo*.png
+	rm -rf dist build docs/_build docs/entries docs/laws .mypy_cache .pytest_cache .ruff_cache .hypothesis kernreg-demo*.png
 	find . -name __pycache__ -not -path './$(VENV)/*' -type d -exec rm -rf {} +
 
 $(BIN)/python:

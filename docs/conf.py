@@ -18,6 +18,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "myst_parser",
     "entry_pages",
+    "law_pages",
 ]
 exclude_patterns = ["_build", "requirements.txt"]
 

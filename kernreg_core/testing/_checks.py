@@ -144,17 +144,21 @@ def checks_of(subject: Subject) -> Iterator[Check]:
 
 def _coverage(capability: str, checks: list[Check], kind: str) -> Check:
     def was_tested(subject: Subject) -> None:
-        if not subject.ran.get(capability):
-            for check in checks:  # run alone, as with pytest -k
-                try:
-                    check(subject)
-                except NotApplicable:
-                    continue
-                except AssertionError:
-                    return  # it ran, and reports for itself
-        assert subject.ran.get(capability) or subject.failed.get(capability), (
-            f"{subject.name} declares {capability!r}, and none of its {len(checks)} checks could run: "
-            f"{'; '.join(check.name for check in checks) or 'the kit has none for this kind'}"
+        if subject.ran.get(capability) or subject.failed.get(capability):
+            return
+        reasons = []
+        for check in checks:  # none ran: they could not, or this check runs alone, as with pytest -k
+            try:
+                check(subject)
+            except NotApplicable as reason:
+                reasons.append(str(reason))
+            except Exception:
+                return  # it ran, and reports for itself
+            else:
+                return
+        why = "; ".join(dict.fromkeys(reasons)) or f"the kit has none for a {kind}"
+        raise AssertionError(
+            f"{subject.name} declares {capability!r}, and none of its {len(checks)} checks could run: {why}"
         )
 
     was_tested.__doc__ = f"The declared capability {capability!r} was really tested."
