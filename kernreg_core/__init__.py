@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         unregister,
     )
     from .base import BaseKernel, provides
+    from .claims import Measurement, Verdict, Verification, verify
     from .composites import Normalized, Power, Product, Scaled, Sum, normalize
     from .errors import (
         FingerprintError,
@@ -53,6 +54,7 @@ _HOME = {
     "api": "capabilities card cite create find load names plugins refresh register unregister",
     "base": "BaseKernel provides",
     "_card": "Card Claim Reference",
+    "claims": "Measurement Verdict Verification verify",
     "composites": "Normalized Power Product Scaled Sum normalize",
     "errors": "FingerprintError GramMemoryError InputError KernregError KernregWarning MissingDependencyError "
     "NameConflictError NotFittedError ParameterError PluginError SpecError UnknownNameError",
@@ -79,6 +81,7 @@ __all__ = [
     "KernregError",
     "KernregWarning",
     "Listing",
+    "Measurement",
     "MissingDependencyError",
     "NameConflictError",
     "Normalized",
@@ -97,6 +100,8 @@ __all__ = [
     "SpecError",
     "Sum",
     "UnknownNameError",
+    "Verdict",
+    "Verification",
     "__version__",
     "capabilities",
     "card",
@@ -120,6 +125,7 @@ __all__ = [
     "register",
     "spec",
     "unregister",
+    "verify",
 ]
 
 if not TYPE_CHECKING:

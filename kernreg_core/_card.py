@@ -95,7 +95,14 @@ class Claim:
     cost : float
         Seconds the measurement takes on two cores.
     needs : tuple of str
-        What must be there for it to run: libraries, data, devices.
+        What must be there for it to run: the import name of a library (``"torch"``), ``"data:FOLDER"``
+        (a folder inside the one that the environment variable KERNREG_DATA names), ``"device:cuda"``,
+        or ``"hardware:WHAT"``, which is never there.
+
+    Raises
+    ------
+    ParameterError
+        If a field is not as above, the statement empty, the threshold not finite or the cost negative.
     """
 
     paper: Reference
@@ -110,7 +117,32 @@ class Claim:
         _as_tuples(self, "needs")
         if self.direction not in (">=", "<="):
             raise ParameterError(f"direction: expected '>=' or '<=', got {self.direction!r}")
+        if not self.statement.strip():
+            raise ParameterError("statement: expected what the paper says in a sentence, got nothing")
+        for name in ("threshold", "cost"):
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or not abs(value) < float("inf"):
+                raise ParameterError(f"{name}: expected a finite number, got {value!r}")
+        if self.cost < 0:
+            raise ParameterError(f"cost: expected seconds, at least 0, got {self.cost!r}")
+        for need in self.needs:
+            _check_need(need)
         check_target(self.measure, "measure")
+
+
+def _check_need(need: str) -> None:
+    """Raise ParameterError unless `need` is of the grammar that :class:`Claim` states."""
+    kind, colon, what = need.partition(":")
+    if not colon:
+        known = need.isidentifier()
+    elif kind == "data":  # a folder below the one of the data, never beside it
+        known = all(part not in ("", ".", "..") for part in what.split("/")) and not set(what) & set("\\:")
+    else:
+        known = (kind == "hardware" and bool(what.strip())) or need == "device:cuda"
+    if not known:
+        raise ParameterError(
+            f"needs: expected a library's import name, 'data:FOLDER', 'device:cuda' or 'hardware:WHAT', got {need!r}"
+        )
 
 
 #: Whether a text has the form ``module:qualified.name`` (a match, or None).

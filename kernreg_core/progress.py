@@ -11,16 +11,25 @@ from .errors import ParameterError
 
 
 class Progress:
-    """Counts finished tiles: on a tqdm bar, through a callable, or silently.
+    """Counts finished tiles, or other pieces of work: on a tqdm bar, through a callable, or silently.
 
     Parameters
     ----------
     total : int
     show : bool, callable or None
         None shows a bar if stderr is a terminal and there is more than one tile.
+    what, unit : str
+        What stands on the bar.
     """
 
-    def __init__(self, total: int, show: bool | Callable[[int, int], object] | None) -> None:
+    def __init__(
+        self,
+        total: int,
+        show: bool | Callable[[int, int], object] | None,
+        *,
+        what: str = "Gram matrix",
+        unit: str = "tile",
+    ) -> None:
         if not (show is None or isinstance(show, bool) or callable(show)):
             raise ParameterError(f"progress: expected True, False, None or a callable, got {describe(show)}")
         self.total = total
@@ -31,7 +40,7 @@ class Progress:
             from tqdm.auto import tqdm
 
             # a run that is over at once shows nothing, unless a bar was asked for
-            self._bar = tqdm(total=total, desc="Gram matrix", unit="tile", leave=False, delay=0.0 if show else 0.5)
+            self._bar = tqdm(total=total, desc=what, unit=unit, leave=False, delay=0.0 if show else 0.5)
 
     def advance(self) -> None:
         """One more tile is done."""

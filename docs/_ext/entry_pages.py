@@ -1,7 +1,8 @@
 """Sphinx extension: a page for each installed entry, made from its card and its docstring, and an index of them all.
 
 The pages are written to ``docs/entries`` before Sphinx looks for sources, and beside them a table of each closed
-vocabulary, which the guides include. They are reStructuredText, since the docstrings they show are.
+vocabulary and of the recorded claims, which the guides include. They are reStructuredText, since the docstrings they
+show are.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import shutil
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
+
+from verified import verified_table
 
 import kernreg_core as kr
 from kernreg_core import vocabulary
@@ -71,6 +74,7 @@ def write_pages(folder: Path) -> None:
         rows = [(f"``{word}``", _plain(meaning)) for word, meaning in getattr(vocabulary, name).items()]
         text = "\n".join(_table(("word", "meaning"), rows, "25 75"))
         (folder / f"{name.lower()}.inc").write_text(text, encoding="utf-8")
+    (folder / "verified.inc").write_text(verified_table(folder.parent / "verified.json"), encoding="utf-8")
 
 
 def index_page(cards: list[Any]) -> str:

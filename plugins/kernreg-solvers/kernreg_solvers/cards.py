@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kernreg_core import Card, Reference, hookimpl
+from kernreg_core import Card, Claim, Reference, hookimpl
 
 _KERNEL = "None (linear), a kernel object, any callable (X, Y) -> matrix, an entry's name, or 'precomputed'"
 
@@ -29,6 +29,57 @@ _SCHOELKOPF = Reference(
     doi="10.1162/089976698300017467",
 )
 
+_MISSPECIFIED = Reference(
+    title="On the Optimality of Misspecified Kernel Ridge Regression",
+    authors=("Haobo Zhang", "Yicheng Li", "Weihao Lu", "Qian Lin"),
+    year=2023,
+    venue="International Conference on Machine Learning",
+    arxiv="2305.07241",
+)
+
+
+def _claim(paper: Reference, statement: str, measure: str, direction: str, threshold: float, cost: float) -> Claim:
+    return Claim(
+        paper=paper,
+        statement=statement,
+        measure=f"kernreg_solvers.claims:{measure}",
+        direction=direction,
+        threshold=threshold,
+        cost=cost,
+    )
+
+
+#: What papers state about the entries; the measures' docstrings say how each is measured, and why this threshold.
+_KRR_CLAIMS = (
+    _claim(
+        _MISSPECIFIED,
+        "On a target outside the kernel's space, below the embedding index, the squared error still falls at the "
+        "minimax rate: the exponent is within 0.08 of 0.444.",
+        "misspecified_rate", "<=", 0.08, 5.0,
+    ),
+    _claim(
+        _MISSPECIFIED,
+        "The rate takes a penalty that falls with n as it should: with the fixed penalty 1e-9 the exponent is below "
+        "0.2.",
+        "fixed_penalty_rate", "<=", 0.2, 5.0,
+    ),
+    _claim(
+        _SAUNDERS,
+        "Regression in dual variables predicts what ridge regression on the kernel's features predicts.",
+        "dual_form", "<=", 1e-8, 0.5,
+    ),
+)  # fmt: skip
+_LOGISTIC_CLAIM = _claim(
+    _ZHU,
+    "It classifies as well as the support vector machine: its error is at most 0.01 larger.",
+    "logistic_against_svm", "<=", 0.01, 2.0,
+)  # fmt: skip
+_PCA_CLAIM = _claim(
+    _SCHOELKOPF,
+    "On handwritten digits a linear classifier errs at most three quarters as often on nonlinear components.",
+    "nonlinear_components", "<=", 0.75, 6.0,
+)  # fmt: skip
+
 
 @hookimpl
 def kernreg_cards() -> list[Card]:
@@ -39,7 +90,8 @@ def kernreg_cards() -> list[Card]:
             kind="solver",
             summary="Kernel ridge regression: squared loss, one Cholesky factorisation in place.",
             tags=frozenset({"regression"}),
-            references=(_SAUNDERS,),
+            references=(_SAUNDERS, _MISSPECIFIED),
+            claims=_KRR_CLAIMS,
             aliases=("kernel ridge regression", "KernelRidge", "KRR"),
             parameters={
                 "kernel": _KERNEL,
@@ -54,6 +106,7 @@ def kernreg_cards() -> list[Card]:
             summary="Kernel logistic classification: probabilities of two classes or more, to a proven accuracy.",
             tags=frozenset({"classification"}),
             references=(_ZHU,),
+            claims=(_LOGISTIC_CLAIM,),
             aliases=("kernel logistic regression", "KernelLogisticClassifier", "KLR"),
             parameters={
                 "kernel": _KERNEL,
@@ -72,6 +125,7 @@ def kernreg_cards() -> list[Card]:
             summary="Kernel principal component analysis: centred, few components by a block Krylov subspace.",
             tags=frozenset({"decomposition"}),
             references=(_SCHOELKOPF,),
+            claims=(_PCA_CLAIM,),
             aliases=("kernel principal component analysis", "KernelPCA", "KPCA"),
             parameters={
                 "n_components": "components to keep; all with a positive eigenvalue by default",
