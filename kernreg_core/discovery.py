@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import import_module
 from types import FunctionType, ModuleType
@@ -22,15 +22,19 @@ from typing import Any, TypeVar
 import pluggy
 
 from . import hookspecs
-from ._card import Card, check_target, is_target
+from ._card import Card, Claim, Reference, check_target, is_target
 from ._metadata import Distribution, EntryPoint, normalized, scan
+from ._turns import end_turn, may_import, take_turn
 from ._version import __version__
 from .errors import ParameterError, PluginError
 from .vocabulary import is_name, parse_name
 
 CORE = "kernreg-core"
+#: Status of a plugin of which nothing but the metadata has been read.
+NOT_LOADED = "not loaded"
 #: Note of a plugin whose cards could not be read yet; a snapshot with it is not kept.
 UNFINISHED = "its light module is still being imported: its cards are not known yet"
+_LONGEST = 1000  # characters of a plugin's message that are kept
 _T = TypeVar("_T")
 
 
@@ -42,7 +46,7 @@ class Plugin:
     ----------
     name, version, path : str
         Of the distribution; `path` is where its metadata stands.
-    status : {'ok', 'broken', 'incompatible', 'disabled'}
+    status : {'ok', 'broken', 'incompatible', 'disabled', 'not loaded'}
     error : str
         What went wrong, with the exception's type; empty where nothing did.
     entries : tuple of EntryPoint
@@ -82,7 +86,7 @@ class Plugin:
             "error": self.error,
             "entries": [{"name": e.name, "kind": e.kind, "target": e.target} for e in self.entries],
             "modules": list(self.modules),
-            "cards": len(self.cards),
+            "cards": None if self.status == NOT_LOADED else len(self.cards),
             "requirement": self.requirement,
             "notes": list(self.notes),
             "seconds": self.seconds,
@@ -94,9 +98,16 @@ class Plugin:
 
 
 class _Redirect:
-    """What plugin code prints goes to stderr; nested and concurrent uses share one switch."""
+    """What plugin code prints goes to stderr; nested and concurrent uses share one switch.
+
+    Attributes
+    ----------
+    sink : file, optional
+        Where it goes instead; the probe of ``kernreg doctor`` listens there.
+    """
 
     def __init__(self) -> None:
+        self.sink: Any = None
         self._lock = threading.Lock()
         self._depth = 0
         self._stdout: Any = None
@@ -104,7 +115,7 @@ class _Redirect:
     def __enter__(self) -> None:
         with self._lock:
             if self._depth == 0:
-                self._stdout, sys.stdout = sys.stdout, sys.stderr
+                self._stdout, sys.stdout = sys.stdout, self.sink or sys.stderr
             self._depth += 1
 
     def __exit__(self, *exc: object) -> None:
@@ -114,7 +125,7 @@ class _Redirect:
                 sys.stdout, self._stdout = self._stdout, None
 
 
-_redirect = _Redirect()
+redirect = _Redirect()
 
 
 def strict() -> bool:
@@ -125,7 +136,7 @@ def strict() -> bool:
 def guarded(function: Callable[[], _T]) -> tuple[_T | None, BaseException | None]:
     """(result, None) of plugin code, or (None, what it raised): SystemExit too, Ctrl-C not."""
     try:
-        with _redirect:
+        with redirect:
             return function(), None
     except KeyboardInterrupt:
         raise
@@ -136,8 +147,14 @@ def guarded(function: Callable[[], _T]) -> tuple[_T | None, BaseException | None
 
 
 def shown(error: BaseException) -> str:
-    """Type and message of an exception on one line."""
-    text = " ".join(str(error).split())
+    """Type and message of an exception on one line, shortened; what cannot be shown is no further error."""
+    try:
+        text = " ".join(str(error).split())
+    except BaseException as second:
+        if isinstance(second, KeyboardInterrupt):
+            raise
+        text = f"(its message cannot be shown: {type(second).__name__})"
+    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]} ..."
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
@@ -181,30 +198,15 @@ def gate(requirement: str | None, core: str = __version__) -> tuple[bool, str]:
 
 
 def discover() -> tuple[list[Plugin], pluggy.PluginManager]:
-    """Find, gate and load every installed plugin."""
+    """Find, gate and load every installed plugin; all are gated before code of the first one runs."""
     manager = pluggy.PluginManager("kernreg")
     manager.add_hookspecs(hookspecs)
-    return [_record(found, manager) for found in scan()], manager
+    return [load(found, plugin, manager) for found, plugin in unloaded()], manager
 
 
-def names_only() -> list[Plugin]:
-    """Records from metadata alone: what a plugin sees that asks while plugins are being loaded."""
-    records = []
-    for found in scan():
-        entries, notes = _entry_points(found)
-        status = "disabled" if allowed(found.name) else "ok"
-        records.append(
-            Plugin(
-                found.name,
-                found.version,
-                found.path,
-                status=status,
-                entries=entries,
-                modules=found.modules,
-                notes=notes,
-            )
-        )
-    return records
+def unloaded() -> list[tuple[Distribution, Plugin]]:
+    """Records from metadata alone, with what they were read from; no code of any plugin runs."""
+    return [(found, _gated(found)) for found in scan()]
 
 
 def _entry_points(found: Distribution) -> tuple[tuple[EntryPoint, ...], tuple[str, ...]]:
@@ -230,32 +232,41 @@ def _why_not(entry: EntryPoint, entries: dict[str, EntryPoint]) -> str:
     raise AssertionError(f"{entry} is well-formed")
 
 
-def _record(found: Distribution, manager: pluggy.PluginManager) -> Plugin:
+def _gated(found: Distribution) -> Plugin:
     entries, notes = _entry_points(found)
-    base: dict[str, Any] = {"path": found.path, "entries": entries, "modules": found.modules}
-    if variable := allowed(found.name):
-        return Plugin(
-            found.name, found.version, status="disabled", error=f"disabled by {variable}", notes=notes, **base
-        )
-    requirement = found.requirement() if found.name != CORE else f">={__version__}"
-    base["requirement"] = requirement
-    fits, note = gate(requirement)
-    if note:
-        notes = (*notes, note)
+    plugin = Plugin(found.name, found.version, found.path, NOT_LOADED, "", entries, found.modules, notes=notes)
+    variable = allowed(found.name)
+    try:
+        requirement = found.requirement() if found.name != CORE else f">={__version__}"
+        fits, note = gate(requirement)
+    except ValueError as error:  # a number of five thousand digits
+        return replace(plugin, status="incompatible", error=f"its requirement cannot be read: {shown(error)}")
+    if variable:
+        return replace(plugin, requirement=requirement, status="disabled", error=f"disabled by {variable}")
     if not fits:
-        error = f"needs kernreg-core {requirement}, this is {__version__}"
-        return Plugin(found.name, found.version, status="incompatible", error=error, notes=notes, **base)
+        reason = f"needs kernreg-core {requirement}, this is {__version__}"
+        return replace(plugin, requirement=requirement, status="incompatible", error=reason)
+    return replace(plugin, requirement=requirement, notes=(*notes, note) if note else notes)
+
+
+def load(found: Distribution, plugin: Plugin, manager: pluggy.PluginManager) -> Plugin:
+    """The record of a plugin with its light modules loaded, where it may load; never raises what its code raises."""
+    if plugin.status != NOT_LOADED:
+        return plugin
+    unfinished = replace(plugin, status="ok", notes=(*plugin.notes, UNFINISHED))
     start = time.perf_counter()
-    cards, problem = guarded(lambda: _load_cards(found, entries, manager))
-    seconds = time.perf_counter() - start
+    if not all(may_import(target.partition(":")[0]) for target in found.modules) or not take_turn(found.path):
+        return unfinished
+    try:
+        cards, problem = guarded(lambda: _load_cards(found, plugin.entries, manager))
+    finally:
+        end_turn(found.path)
     if any(map(_being_imported, found.modules)):
-        cards, problem, notes = None, None, (*notes, UNFINISHED)
+        return unfinished
+    seconds = time.perf_counter() - start
     if problem is not None:
-        return Plugin(
-            found.name, found.version, status="broken", error=shown(problem), exception=problem, notes=notes,
-            seconds=seconds, **base,
-        )  # fmt: skip
-    return Plugin(found.name, found.version, cards=tuple(cards or ()), notes=notes, seconds=seconds, **base)
+        return replace(plugin, status="broken", error=shown(problem), exception=problem, seconds=seconds)
+    return replace(plugin, status="ok", cards=tuple(cards or ()), seconds=seconds)
 
 
 def _being_imported(target: str) -> bool:
@@ -272,8 +283,8 @@ def _load_cards(found: Distribution, entries: tuple[EntryPoint, ...], manager: p
         for target in dict.fromkeys(found.modules):
             module = import_module(target.partition(":")[0])
             name = f"{found.name} {target}"
+            registered.append(name)  # first: a registration that fails may have got half-way
             manager.register(_hooks_of(module), name=name)
-            registered.append(name)
             manager.check_pending()
             for implementation in own_implementations(manager, "kernreg_cards", name):
                 cards.extend(_checked(implementation(), found, target))
@@ -302,11 +313,37 @@ def own_implementations(manager: pluggy.PluginManager, hook: str, plugin: str) -
 
 
 def _checked(cards: Any, found: Distribution, target: str) -> list[Card]:
-    if not isinstance(cards, (list, tuple)) or not all(isinstance(card, Card) for card in cards):
-        raise PluginError(
-            f"{found.name}: kernreg_cards() in {target} must return a list of Card, got {type(cards).__name__}"
-        )
+    where = f"{found.name}: kernreg_cards() in {target}"
+    if not isinstance(cards, (list, tuple)):
+        raise PluginError(f"{where} must return a list of Card, got {type(cards).__name__}")
+    for card in cards:
+        if not isinstance(card, Card):
+            raise PluginError(f"{where} must return a list of Card, got a list with {card!r:.80}")
+    try:  # one join looks at every text of every card in C
+        "".join([text for card in cards for text in (card.summary, *card.aliases, *card.parameters.values())])
+        sound = all(_are(Reference, card.references) and _are(Claim, card.claims) for card in cards)
+    except (AttributeError, TypeError):
+        sound = False
+    if not sound:
+        raise PluginError(f"{where}: {next(filter(None, map(_fault, cards)))}")
     return list(cards)
+
+
+def _are(kind: type, items: tuple[Any, ...]) -> bool:
+    return not items or all(isinstance(item, kind) for item in items)
+
+
+def _fault(card: Card) -> str:
+    """Which field of a card holds what a query would stumble over."""
+    for field_name, kind in (("aliases", str), ("references", Reference), ("claims", Claim)):
+        items = getattr(card, field_name)
+        if not isinstance(items, tuple) or not _are(kind, items):
+            return f"the card {card.name!r}: {field_name}: expected a tuple of {kind.__name__}, got {items!r:.80}"
+    if not isinstance(card.summary, str):
+        return f"the card {card.name!r}: summary: expected a string, got {card.summary!r:.80}"
+    if not isinstance(card.parameters, dict) or not _are(str, (*card.parameters, *card.parameters.values())):
+        return f"the card {card.name!r}: parameters: expected a dict of str to str, got {card.parameters!r:.80}"
+    return ""
 
 
 def _match(cards: list[Card], entries: tuple[EntryPoint, ...], found: Distribution) -> None:
@@ -324,3 +361,9 @@ def _match(cards: list[Card], entries: tuple[EntryPoint, ...], found: Distributi
             raise PluginError(
                 f"{found.name}: {card.name!r} is a {card.kind} on its card and a {kinds[card.name]} by its entry point"
             )
+
+
+def own_packages(plugin: Plugin) -> frozenset[str]:
+    """Top-level packages that the distribution's own entry points name."""
+    targets = (*plugin.modules, *(entry.target for entry in plugin.entries))
+    return frozenset(target.partition(":")[0].partition(".")[0] for target in targets)

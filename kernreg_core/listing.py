@@ -84,6 +84,22 @@ def _terminal_width() -> int:
         return 120
 
 
+def printable(text: str) -> str:
+    r"""`text` with what a terminal would obey, or cannot encode, as escape sequences; line ends and tabs stay.
+
+    Examples
+    --------
+    >>> print(printable("Schölkopf\x1b[2J"))
+    Schölkopf\x1b[2J
+    """
+    if text.isprintable():
+        return text
+    import re
+
+    unsafe = "[\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
+    return re.sub(unsafe, lambda found: ascii(found[0])[1:-1], text)
+
+
 def text_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], width: int | None = None) -> str:
     """Left-aligned columns under a rule; the last one is cut where it passes `width`.
 
@@ -95,7 +111,7 @@ def text_table(columns: Sequence[str], rows: Sequence[Sequence[Any]], width: int
     1      two
     three  4
     """
-    cells = [[str(cell) for cell in row] for row in rows]
+    cells = [[printable(str(cell)) for cell in row] for row in rows]
     widths = [max([len(head), *(len(row[i]) for row in cells)]) for i, head in enumerate(columns)]
     lines = [columns, ["-" * size for size in widths], *cells]
     found = []

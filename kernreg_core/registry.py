@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -19,8 +18,9 @@ import pluggy
 
 from . import discovery
 from ._card import Card, Reference
+from ._classes import card_from, check_arguments, guess_kind, missing_library, resolve, target_of
 from ._metadata import EntryPoint, normalized
-from .discovery import Plugin, guarded, shown
+from .discovery import Plugin, guarded, own_packages, shown
 from .errors import KernregError, MissingDependencyError, NameConflictError, ParameterError, PluginError
 from .listing import Listing
 from .vocabulary import CAPABILITIES, DOMAINS, KINDS, TAGS, parse_name
@@ -82,7 +82,7 @@ class Registry:
         Called by a plugin while plugins are being loaded, it gives names without cards.
         """
         if getattr(self._building, "active", False):
-            return self._assembled(discovery.names_only(), None)
+            return self._assembled([plugin for _, plugin in discovery.unloaded()], None)
         from importlib import invalidate_caches
 
         self._building.active = True
@@ -143,8 +143,23 @@ class Registry:
 
     # -- looking -----------------------------------------------------------------------------
 
-    def plugins(self) -> tuple[Plugin, ...]:
-        """One record for each installed plugin: working, broken, incompatible or disabled."""
+    def plugins(self, *, load: bool = True) -> tuple[Plugin, ...]:
+        """One record for each installed plugin: working, broken, incompatible or disabled.
+
+        Parameters
+        ----------
+        load : bool
+            Whether cards are read, for which plugins' light modules are imported. False reads the installed
+            metadata and runs no code of any plugin: what may load is then ``'not loaded'``.
+
+        Examples
+        --------
+        >>> import kernreg_core as kr
+        >>> next(plugin.status for plugin in kr.plugins(load=False) if plugin.name == "kernreg-core")
+        'not loaded'
+        """
+        if not load:
+            return tuple(sorted((plugin for _, plugin in discovery.unloaded()), key=lambda plugin: plugin.name))
         return self.snapshot().plugins
 
     def find(
@@ -278,13 +293,18 @@ class Registry:
             return entry.obj
         key = (entry.card.plugin, entry.target)
         if key not in self._loaded:
-            found, error = guarded(lambda: _resolve(entry.target))
+            found, error = guarded(lambda: resolve(entry.target))
             if error is not None:
                 raise _load_error(entry, error) from error
             self._loaded[key] = found
         obj = self._loaded[key]
         if not entry.has_card:
-            filled = card_from(obj, entry.card)
+            filled, error = guarded(lambda: card_from(obj, entry.card))
+            if error is not None or filled is None:
+                raise PluginError(
+                    f"{entry.card.name!r} from {entry.card.plugin}: no card can be made of its class: "
+                    f"{shown(error) if error else filled}"
+                ) from error
             with self._lock:
                 self._filled[(filled.plugin, filled.name)] = filled
                 self._republish()
@@ -316,7 +336,7 @@ class Registry:
         obj = self._load(entry)
         if not callable(obj):
             raise PluginError(f"{name!r} from {entry.card.plugin}: {entry.target} is no class or function, but {obj!r}")
-        _check_arguments(name, obj, args, params)
+        check_arguments(name, obj, args, params)
         try:
             return obj(*args, **params)
         except KernregError:
@@ -419,18 +439,13 @@ class Registry:
         PluginError
             If `target` stands outside the packages of the distribution's own entry points, or does not load.
         """
-        own = {
-            where.partition(":")[0].partition(".")[0]
-            for plugin in self.plugins()
-            if plugin.name == card.plugin
-            for where in (*plugin.modules, *(entry.target for entry in plugin.entries))
-        }
+        own = {package for plugin in self.plugins() if plugin.name == card.plugin for package in own_packages(plugin)}
         if target.partition(":")[0].partition(".")[0] not in own:
             raise PluginError(
                 f"{card.name!r} from {card.plugin}: its card names {target!r}, which is outside the distribution's own "
                 f"packages ({', '.join(sorted(own)) or 'none'}), so it is not loaded"
             )
-        found, problem = guarded(partial(_resolve, target))
+        found, problem = guarded(partial(resolve, target))
         if problem is not None:
             raise _load_error(Entry(card, target, True), problem) from problem
         return found
@@ -451,47 +466,16 @@ class Registry:
 _INSTALLED_AS = {"sklearn": "scikit-learn", "skimage": "scikit-image", "cv2": "opencv-python", "PIL": "pillow"}
 
 
-def _resolve(target: str) -> Any:
-    module, _, qualname = target.partition(":")
-    found: Any = import_module(module)
-    for part in qualname.split("."):
-        found = getattr(found, part)
-    return found
-
-
 def _load_error(entry: Entry, error: BaseException) -> PluginError:
     card = entry.card
     where = f"{card.name!r} from {card.plugin} {card.version} ({entry.target})"
-    missing = getattr(error, "name", None) if isinstance(error, ModuleNotFoundError) else None
-    if missing and missing.partition(".")[0] != entry.target.partition(".")[0]:
-        library = missing.partition(".")[0]
+    library = missing_library(error, {entry.target.partition(":")[0].partition(".")[0]})
+    if library:
+        missing = getattr(error, "name", library)
         return MissingDependencyError(
             f"{where} needs {missing!r}, which is not installed: pip install {_INSTALLED_AS.get(library, library)}"
         )
     return PluginError(f"{where} could not be loaded: {shown(error)}")
-
-
-def _check_arguments(name: str, obj: Any, args: tuple[Any, ...], params: dict[str, Any]) -> None:
-    import inspect
-
-    try:
-        signature = inspect.signature(obj)
-    except (ValueError, TypeError):
-        return  # a builtin says nothing about its arguments
-    try:
-        signature.bind(*args, **params)
-    except TypeError as error:
-        from .suggest import near
-
-        known = [p.name for p in signature.parameters.values() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
-        unknown = [key for key in params if key not in known]
-        hints = [f"did you mean {guess!r}?" for key in unknown for guess in near(key, known)[:1]]
-        takes = ", ".join(_shown_parameter(p) for p in signature.parameters.values()) or "nothing"
-        raise ParameterError(f"{name!r}: {error}. {' '.join([*hints, ''])}It takes: {takes}") from None
-
-
-def _shown_parameter(parameter: Any) -> str:
-    return str(parameter.replace(annotation=parameter.empty))
 
 
 def _check_free(snapshot: Snapshot, name: str, obj: Any, may_replace: bool) -> None:
@@ -503,57 +487,6 @@ def _check_free(snapshot: Snapshot, name: str, obj: Any, may_replace: bool) -> N
                 f"{name!r} is already registered in this process as {entry.target}: "
                 f"pass replace=True, or kr.unregister({name!r}) first"
             )
-
-
-def target_of(obj: Any) -> str:
-    """``module:qualname`` of a class or function."""
-    return f"{obj.__module__}:{obj.__qualname__}"
-
-
-def guess_kind(obj: Any) -> str:
-    """kernel, sampler or solver, from the methods a class has."""
-    if (
-        hasattr(obj, "fit")
-        and not hasattr(obj, "evaluate")
-        and any(hasattr(obj, method) for method in ("predict", "transform", "score_samples", "fit_predict"))
-    ):
-        return "solver"
-    if hasattr(obj, "sample") or hasattr(obj, "select"):
-        return "sampler"
-    return "kernel"
-
-
-def _has_defaults(obj: Any) -> bool:
-    """Whether a class can be made without arguments."""
-    from inspect import Parameter, signature
-
-    return isinstance(obj, type) and all(
-        p.default is not Parameter.empty or p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
-        for p in signature(obj).parameters.values()
-    )
-
-
-def card_from(obj: Any, card: Card, **fields: Any) -> Card:
-    """`card`, with what a class itself says where `fields` do not."""
-    read: dict[str, Any] = {}
-    doc = (getattr(obj, "__doc__", None) or "").strip()
-    read["summary"] = doc.splitlines()[0] if doc else ""
-    domain = getattr(obj, "domain", None)
-    if isinstance(domain, str) and domain in DOMAINS:
-        read["domain"] = domain
-    capabilities = getattr(obj, "capabilities", None)
-    if not isinstance(capabilities, (frozenset, set)):
-        # a property depends on parameters: the card states what holds at the defaults
-        made = guarded(lambda: obj().capabilities)[0] if capabilities is not None and _has_defaults(obj) else None
-        capabilities = made if isinstance(made, (frozenset, set)) else ()
-    read["capabilities"] = frozenset(capabilities) & CAPABILITIES.keys()
-    if getattr(obj, "pair_cost", None) == "high":
-        read["pair_cost"] = "high"
-    try:
-        return replace(card, **{**read, **fields})
-    except TypeError:
-        unknown, known = sorted(set(fields) - set(Card.__dataclass_fields__)), ", ".join(Card.__dataclass_fields__)
-        raise ParameterError(f"register: {', '.join(unknown)} is no field of a card; fields: {known}") from None
 
 
 def _words(argument: str, given: str | Iterable[str] | None, vocabulary: Mapping[str, str]) -> frozenset[str]:
@@ -610,4 +543,4 @@ def _is_paper(wanted: str, reference: Reference) -> bool:
 #: The registry that the functions of :mod:`kernreg_core` speak to.
 registry = Registry()
 
-__all__ = ["RUNTIME", "Entry", "EntryPoint", "Registry", "Snapshot", "card_from", "registry", "target_of"]
+__all__ = ["RUNTIME", "Entry", "EntryPoint", "Registry", "Snapshot", "card_from", "guess_kind", "registry", "target_of"]

@@ -25,8 +25,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     0
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a plugin's text may hold what this terminal cannot show
     try:
-        code = _run(arguments)
+        code = _run(arguments, own_process=argv is None)
         sys.stdout.flush()  # a pipe that is closed shows here, not after main has returned
     except BrokenPipeError:
         _forget_output()
@@ -38,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _run(arguments: list[str]) -> int:
+def _run(arguments: list[str], own_process: bool) -> int:
     if arguments == ["list"]:
         from .entries import run_plain
 
@@ -49,7 +51,14 @@ def _run(arguments: list[str]) -> int:
         options = parse(arguments)
     except SystemExit as stop:  # argparse has printed the help or what is wrong
         return stop.code if isinstance(stop.code, int) else USAGE
-    code: int = options.run(options)
+    code: int
+    if options.json:
+        from .output import only_json
+
+        with only_json(restore=not own_process):
+            code = options.run(options)
+    else:
+        code = options.run(options)
     return code
 
 
@@ -57,6 +66,7 @@ def _failed(error: Exception) -> int:
     """Say in one or two lines what went wrong; the traceback shows with KERNREG_STRICT=1."""
     from ..discovery import strict
     from ..errors import KernregError, NameConflictError, ParameterError, UnknownNameError
+    from ..listing import printable
 
     if strict():
         raise error
@@ -65,7 +75,7 @@ def _failed(error: Exception) -> int:
         text = "\n".join(lines)
     else:
         text = f"{type(error).__name__}: {' '.join(lines)}\nKERNREG_STRICT=1 shows the traceback."
-    print(f"kernreg: {text}", file=sys.stderr)
+    print(f"kernreg: {printable(text)}", file=sys.stderr)
     codes = {UnknownNameError: UNKNOWN_NAME, NameConflictError: NAME_CONFLICT, ParameterError: USAGE}
     return next((code for kind, code in codes.items() if isinstance(error, kind)), PROBLEM)
 

@@ -1,4 +1,8 @@
-"""``kernreg doctor``: what is installed, what is wrong with it, and what loading each plugin costs."""
+"""``kernreg doctor``: what is installed, what is wrong with it and how to cure it, and what loading each plugin costs.
+
+Code of a plugin runs in an interpreter of its own and never in this one, so that a plugin which ends its process, hangs
+or replaces parts of the core is named like any other.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +16,14 @@ from importlib import metadata
 from typing import Any
 
 from .._version import __version__
-from ..discovery import CORE, Plugin
+from ..discovery import NOT_LOADED, Plugin
 from ..listing import text_table
 from ..registry import registry
-from ..vocabulary import FAMILIES
 from . import OK, PROBLEM
+from .findings import SLOW, Finding, conflicts, of_failure, of_metadata, of_probe
 from .output import print_json, wrapped
 from .probe import MARK
 
-#: Seconds of import after which a light module is called slow.
-SLOW = 0.2
 _LIBRARIES = (
     *("numpy", "pluggy", "array-api-compat", "tqdm", "threadpoolctl"),
     *("scipy", "scikit-learn", "networkx", "torch", "pennylane", "matplotlib"),
@@ -30,7 +32,7 @@ _LIBRARIES = (
 
 def run(options: Namespace) -> int:
     """Examine and report; exit code 1 where there is a problem. Warnings alone leave it at 0."""
-    report = examine(deep=options.deep, timeout=options.timeout)
+    report = examine(objects=not options.quick, timeout=options.timeout)
     if options.json:
         print_json(report)
     else:
@@ -38,9 +40,12 @@ def run(options: Namespace) -> int:
     return PROBLEM if report["problems"] else OK
 
 
-def examine(*, deep: bool = False, timeout: float = 60.0) -> dict[str, Any]:
-    """Everything that ``kernreg doctor --json`` prints: ``problems`` and ``warnings`` are lists of sentences."""
-    plugins = registry.plugins()
+def examine(*, objects: bool = True, timeout: float = 60.0) -> dict[str, Any]:
+    """Everything that ``kernreg doctor --json`` prints.
+
+    ``problems`` and ``warnings`` are lists of sentences; ``findings`` has each with its plugin and its cure.
+    """
+    plugins = registry.plugins(load=False)
     report: dict[str, Any] = {
         "python": platform.python_version(),
         "executable": sys.executable,
@@ -49,22 +54,36 @@ def examine(*, deep: bool = False, timeout: float = 60.0) -> dict[str, Any]:
         "libraries": {name: _version(name) for name in _LIBRARIES},
         "environment": {name: value for name, value in sorted(os.environ.items()) if name.startswith("KERNREG_")},
         "plugins": [],
-        "problems": [],
-        "warnings": [],
     }
+    findings: list[Finding] = []
     for plugin in plugins:
-        problems, warnings = _static(plugin)
         entry = plugin.to_dict()
-        if plugin.status in ("ok", "broken"):
-            measured, found, slow = _measured(plugin, deep, timeout)
-            entry["measured"] = measured
-            problems += found
-            warnings += slow
+        if plugin.status != "disabled":  # who has disabled it needs no cure
+            findings += of_metadata(plugin)
+        if plugin.status == NOT_LOADED:
+            findings += _measured(plugin, entry, objects, timeout)
         report["plugins"].append(entry)
-        report["problems"] += [f"{plugin.name}: {text}" for text in problems]
-        report["warnings"] += [f"{plugin.name}: {text}" for text in warnings]
-    report["problems"] += _conflicts(plugins)
+    findings += conflicts(plugins)
+    report["problems"] = [finding.sentence() for finding in findings if finding.is_problem]
+    report["warnings"] = [finding.sentence() for finding in findings if not finding.is_problem]
+    report["findings"] = [finding._asdict() for finding in findings]
     return report
+
+
+def _measured(plugin: Plugin, entry: dict[str, Any], objects: bool, timeout: float) -> list[Finding]:
+    """Load one plugin in a fresh interpreter; what that says of it goes into its `entry` of the report."""
+    answer, failure = probe(plugin.name, objects=objects, timeout=timeout, alone=True)
+    if not failure and (answer["faults"] or answer["seconds"] > SLOW):
+        # an example may need another plugin, and the first import may have compiled the modules
+        again, lost = probe(plugin.name, objects=bool(answer["faults"]), timeout=timeout, alone=False)
+        if not lost:
+            answer |= {"faults": again["faults"], "seconds": min(answer["seconds"], again["seconds"])}
+    if failure:
+        entry |= {"status": "broken", "error": failure, "measured": {"error": failure}}
+        return [of_failure(plugin, failure)]
+    entry |= {key: answer[key] for key in ("status", "error", "cards", "seconds")}
+    entry["measured"] = {key: answer[key] for key in ("seconds", "heavy", "printed")}
+    return list(of_probe(plugin, answer))
 
 
 def _version(name: str) -> str | None:
@@ -74,65 +93,14 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _static(plugin: Plugin) -> tuple[list[str], list[str]]:
-    """What the record itself says: (problems, warnings)."""
-    problems = [f"{plugin.status}: {plugin.error}"] if plugin.status in ("broken", "incompatible") else []
-    warnings = list(plugin.notes) if plugin.name != CORE else []
-    foreign: dict[str, list[str]] = {}
-    for entry in plugin.entries:
-        owner = FAMILIES.get(entry.name.partition(".")[0])
-        if owner is not None and owner != plugin.name:
-            foreign.setdefault(owner, []).append(entry.name)
-    for owner, names in foreign.items():
-        warnings.append(
-            f"offers {', '.join(names)}: names of that family come from {owner}; rename them to a family of your own"
-        )
-    return problems, warnings
-
-
-def _conflicts(plugins: tuple[Plugin, ...]) -> list[str]:
-    offers: dict[str, list[str]] = {}
-    for plugin in plugins:
-        if plugin.status in ("ok", "broken"):
-            for entry in plugin.entries:
-                offers.setdefault(entry.name, []).append(f"{plugin.name} {plugin.version}")
-    return [
-        f"{name} is offered by {' and '.join(owners)}: create needs plugin=, or disable one with KERNREG_DISABLE"
-        for name, owners in sorted(offers.items())
-        if len(owners) > 1
-    ]
-
-
-def _measured(plugin: Plugin, deep: bool, timeout: float) -> tuple[dict[str, Any], list[str], list[str]]:
-    """Load one plugin in a fresh interpreter: (figures, problems, warnings)."""
-    targets = {entry.name: entry.target for entry in plugin.entries} if deep else {}
-    answer, failure = probe(list(plugin.modules), targets, timeout)
-    if failure:
-        return {"error": failure}, [failure], []
-    problems, warnings = [], []
-    if plugin.status == "ok":  # a broken one has said so already
-        problems += [
-            f"{module} fails in a fresh interpreter: {error}" for module, error in answer["module_errors"].items()
-        ]
-    problems += [f"{name} cannot be loaded: {error}" for name, error in answer["entry_errors"].items()]
-    if answer["heavy"]:
-        problems.append(
-            f"its light module imports {', '.join(answer['heavy'])}, so that every list and find pays for it; "
-            "import heavy libraries inside the module that needs them"
-        )
-    if answer["seconds"] > SLOW:
-        warnings.append(
-            f"its light module takes {1000 * answer['seconds']:.0f} ms to import; {1000 * SLOW:.0f} ms is the limit"
-        )
-    return answer, problems, warnings
-
-
-def probe(modules: list[str], targets: dict[str, str], timeout: float) -> tuple[dict[str, Any], str]:
-    """(answer of :mod:`.probe` in a fresh interpreter, what went wrong)."""
+def probe(plugin: str, *, objects: bool, timeout: float, alone: bool = False) -> tuple[dict[str, Any], str]:
+    """(answer of :mod:`.probe` in a fresh interpreter, what went wrong); `alone`: no other plugin may load there."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path)}
+    if alone:  # else one that asks the registry would be blamed for what another does
+        environment["KERNREG_PLUGINS"] = plugin
     environment.pop("KERNREG_STRICT", None)  # the probe reports every failure, it does not stop at the first
     command = [sys.executable, "-P", "-c", "from kernreg_core.cli.probe import main; main()"]
-    request = json.dumps({"modules": modules, "targets": targets})
+    request = json.dumps({"plugin": plugin, "objects": objects})
     try:
         done = subprocess.run(
             command, input=request, capture_output=True, text=True, errors="replace", timeout=timeout, env=environment,
@@ -140,12 +108,12 @@ def probe(modules: list[str], targets: dict[str, str], timeout: float) -> tuple[
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         return {}, f"did not load within {timeout:g} s (--timeout)"
-    _, mark, answer = done.stdout.rpartition(MARK)
+    _, mark, answer = done.stdout.partition(MARK)
     if not mark:
         last = done.stderr.strip().splitlines()[-1:] or ["no output"]
         return {}, f"ended its interpreter with exit code {done.returncode}: {last[0]}"
     result: dict[str, Any] = json.loads(answer)
-    return result, ""
+    return result, result.get("unseen", "")
 
 
 def _print(report: dict[str, Any]) -> None:
@@ -161,11 +129,13 @@ def _print(report: dict[str, Any]) -> None:
     ]
     print()
     print(text_table(("distribution", "version", "status", "entries", "import ms", "heavy libraries"), rows))
-    for heading in ("problems", "warnings"):
-        if report[heading]:
+    for heading, is_problem in (("problems", True), ("warnings", False)):
+        findings = [Finding(**found) for found in report["findings"] if found["is_problem"] == is_problem]
+        if findings:
             print(f"\n{heading}")
-            for text in report[heading]:
-                print(wrapped(text, "  - ", "    "))
+        for finding in findings:
+            print(wrapped(finding.sentence(), "  - ", "    "))
+            print(wrapped(f"cure: {finding.cure}", "    ", "      "))
     if not report["problems"]:
         print(f"\nno problem found in {len(rows)} plugin{'s' * (len(rows) != 1)}")
 

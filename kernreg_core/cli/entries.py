@@ -77,10 +77,22 @@ def _cell(card: Card, field: str) -> str:
 
 
 def run_plugins(options: Namespace) -> int:
-    """``kernreg plugins``."""
-    plugins = registry.plugins()
+    """``kernreg plugins``; with ``--no-load`` from metadata alone, so that no code of any plugin runs."""
+    plugins = registry.plugins(load=not options.no_load)
     if options.json:
         print_json([plugin.to_dict() for plugin in plugins])
+    elif options.no_load:
+        columns = (
+            "distribution",
+            "version",
+            "status",
+            "entries",
+            "light modules",
+            "needs kernreg-core",
+            "path",
+            "about",
+        )
+        print(text_table(columns, list(map(_unloaded_row, plugins)), terminal_width()))
     else:
         print(
             text_table(
@@ -90,6 +102,13 @@ def run_plugins(options: Namespace) -> int:
             )
         )
     return PROBLEM if any(plugin.status in ("broken", "incompatible") for plugin in plugins) else OK
+
+
+def _unloaded_row(plugin: Plugin) -> tuple[str, ...]:
+    modules = ", ".join(plugin.modules) or "-"
+    about = "; ".join(filter(None, (plugin.error, *plugin.notes))) or "-"
+    entries = str(len(plugin.entries))
+    return (plugin.name, plugin.version, plugin.status, entries, modules, plugin.requirement or "-", plugin.path, about)
 
 
 def _row(plugin: Plugin) -> tuple[str, ...]:

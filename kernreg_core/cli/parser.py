@@ -42,9 +42,12 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_list(commands)
     _add_show_and_cite(commands)
-    _add(commands, "plugins", "entries:run_plugins", "the installed plugins, working or not")
+    plugins = _add(commands, "plugins", "entries:run_plugins", "the installed plugins, working or not")
+    plugins.add_argument("--no-load", action="store_true", help="read metadata alone: no code of any plugin runs")
     doctor = _add(commands, "doctor", "doctor:run", "check the installation; exit code 1 where there is a problem")
-    doctor.add_argument("--deep", action="store_true", help="also import the object behind each entry")
+    doctor.add_argument(
+        "--quick", action="store_true", help="leave out the objects: do not compare them with what their cards say"
+    )
     doctor.add_argument(
         "--timeout", type=_positive, default=60.0, metavar="S", help="seconds for each plugin (default: %(default)g)"
     )

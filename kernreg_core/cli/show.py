@@ -7,6 +7,7 @@ from argparse import Namespace
 from collections.abc import Iterable
 
 from .._card import Card, Claim, Reference
+from ..listing import printable
 from ..registry import registry
 from ..vocabulary import CAPABILITIES, DOMAINS, TAGS
 from . import OK, PROBLEM
@@ -29,7 +30,7 @@ def run(options: Namespace) -> int:
         print_json({**card.to_dict(), "usage": usage(card)})
     else:
         for line in render(card):
-            print(line)
+            print(printable(line))
     return OK
 
 

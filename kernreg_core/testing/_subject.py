@@ -122,7 +122,7 @@ def _default(card: Card) -> tuple[Any, ...]:
     from ._inputs import default_items
 
     obj = registry.create(card.name, plugin=card.plugin)
-    return (obj, *default_items(getattr(obj, "domain", None) or card.domain, card.kind))
+    return (obj, *default_items(getattr(obj, "domain", None) or card.domain, _kind(obj, card.kind)))
 
 
 def _kind(obj: Any, kind: str) -> str:

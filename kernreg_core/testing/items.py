@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import is_sparse, is_torch, length
 from .tolerances import scale_of, tolerance
 
-__all__ = ["assert_close", "assert_same", "content", "join", "length", "take", "values"]
+__all__ = ["assert_close", "assert_same", "content", "in_kind", "join", "length", "take", "values"]
 
 
 def take(X: Any, index: Sequence[int]) -> Any:
@@ -30,6 +30,15 @@ def join(X: Any, Y: Any) -> Any:
 
         return torch.cat([X, Y])
     return np.concatenate([X, Y])
+
+
+def in_kind(X: np.ndarray, like: Any) -> Any:
+    """`X` as an array of the library, dtype and device of `like`."""
+    if is_torch(like):
+        import torch
+
+        return torch.from_numpy(X).to(like.dtype).to(like.device)
+    return X.astype(like.dtype) if hasattr(like, "dtype") else X
 
 
 def values(K: Any) -> np.ndarray:

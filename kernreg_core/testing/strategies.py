@@ -10,32 +10,36 @@ from typing import Any
 
 import numpy as np
 
+from .items import in_kind, values
+
 
 def vectors(X: Any) -> Any:
-    """1 to 8 rows with the columns of `X`, within its range; a row may repeat."""
+    """1 to 8 rows with the columns of `X`, within its range, in its library and dtype; a row may repeat."""
     from hypothesis import strategies as st
 
-    X = np.asarray(X)
-    rows = st.lists(_numbers(X, X.shape[1:]), min_size=1, max_size=6)
+    plain = values(X)
+    rows = st.lists(_numbers(plain, plain.shape[1:]), min_size=1, max_size=6)
 
     @st.composite
-    def draw(draw: Any) -> np.ndarray:
+    def draw(draw: Any) -> Any:
         chosen = draw(rows)
         again = draw(st.lists(st.sampled_from(range(len(chosen))), max_size=2))
-        return np.stack([*chosen, *(chosen[i] for i in again)]).astype(X.dtype)
+        return in_kind(np.stack([*chosen, *(chosen[i] for i in again)]), X)
 
     return draw()
 
 
 def _numbers(X: np.ndarray, shape: tuple[int, ...]) -> Any:
-    """Arrays of that shape with values on a grid between the least and the greatest of `X`."""
+    """Arrays of that shape with values on a grid between the least and the greatest of `X`, and 0 where it is between."""
     from hypothesis import strategies as st
 
-    low, high = float(X.min()), float(X.max())
-    size = int(np.prod(shape))
     # 1/64 of the range apart: what differs differs visibly, and Hypothesis shrinks to readable numbers
-    steps = st.lists(st.integers(0, 64), min_size=size, max_size=size)
-    return steps.map(lambda s: (low + (high - low) * np.array(s) / 64.0).reshape(shape))
+    grid = np.linspace(float(X.min()), float(X.max()), 65)
+    if grid[0] <= 0.0 <= grid[-1]:
+        grid = np.concatenate([[0.0], grid])
+    size = int(np.prod(shape))
+    steps = st.lists(st.integers(0, len(grid) - 1), min_size=size, max_size=size)
+    return steps.map(lambda s: grid[s].reshape(shape))
 
 
 def sequences(X: Any) -> Any:

@@ -34,7 +34,9 @@ OBJECTS = '''
 class One:
     """First of all."""
     domain = "vectors"
+    capabilities = frozenset({"psd", "diag"})
     def __call__(self, X, Y=None, /): ...
+    def diag(self, X): ...
 
 class Bare:
     """Has no card."""
@@ -465,7 +467,26 @@ def test_doctor_survives_a_plugin_that_ends_its_interpreter(kernreg, install, mo
 
 def test_doctor_hears_a_plugin_that_prints(kernreg, install):
     one_module(install, "print('{}'); import sys; print('kernreg-probe:{}', file=sys.stderr)")
-    assert problems_of(kernreg) == ([], [])
+    (problem,), warnings = problems_of(kernreg)
+    assert (problem, warnings) == ("acme-x: its light module prints to standard output: '{}'", [])
+
+
+def test_doctor_hears_what_is_written_below_python(kernreg, install, monkeypatch):
+    one_module(install, "import os\nif 'ACME_WRITE' in os.environ: os.write(1, b'kernreg-probe:{}')")
+    monkeypatch.setenv("ACME_WRITE", "1")
+    assert problems_of(kernreg)[0] == ["acme-x: its light module prints to standard output: 'kernreg-probe:{}'"]
+
+
+def test_doctor_measures_the_hook_too(kernreg, install, monkeypatch):
+    one_module(
+        install,
+        "import os, time\nfrom kernreg_core import hookimpl\n@hookimpl\ndef kernreg_cards():\n"
+        "    import numpy\n    time.sleep(1.1 * ('ACME_SLOW' in os.environ))\n    return []",
+    )
+    monkeypatch.setenv("ACME_SLOW", "1")
+    heavy, slow = problems_of(kernreg)[0]
+    assert "imports numpy" in heavy
+    assert re.match(r"acme-x: its light module takes 1\d{3} ms to import; 200 ms is the limit", slow)
 
 
 def test_doctor_reports_broken_and_incompatible_plugins(kernreg, install):
@@ -488,7 +509,8 @@ def test_doctor_does_not_run_a_disabled_plugin(kernreg, install, monkeypatch, tm
 
 
 def test_doctor_warns_of_families_and_unread_requirements(kernreg, install):
-    install("acme-x", {"__init__": ""}, "[kernreg.kernels]\ngraph.mine = acme_x:One\n", requires="kernreg-core~=0.1")
+    one = {"__init__": OBJECTS}
+    install("acme-x", one, "[kernreg.kernels]\ngraph.mine = acme_x:One\n", requires="kernreg-core~=0.1")
     problems, warnings = problems_of(kernreg)
     assert problems == []
     assert any("graph.mine" in warning and "kernreg-graph" in warning for warning in warnings)
@@ -496,7 +518,7 @@ def test_doctor_warns_of_families_and_unread_requirements(kernreg, install):
 
 
 def test_doctor_warns_of_a_missing_requirement(kernreg, install):
-    install("acme-x", {"__init__": ""}, "[kernreg.kernels]\nacme.mine = acme_x:One\n", requires=None)
+    install("acme-x", {"__init__": OBJECTS}, "[kernreg.kernels]\nacme.mine = acme_x:One\n", requires=None)
     _, (warning,) = problems_of(kernreg)
     assert "Requires-Dist" in warning
 
@@ -508,7 +530,7 @@ def test_doctor_reports_conflicts(kernreg, good, install):
     assert "acme-twin 1.2" in problem
 
 
-def test_doctor_deep_imports_every_object(kernreg, install):
+def test_doctor_imports_every_object_unless_it_is_to_be_quick(kernreg, install):
     install(
         "acme-x",
         {"__init__": "", "objects": OBJECTS + "number = 3\n"},
@@ -520,8 +542,8 @@ def test_doctor_deep_imports_every_object(kernreg, install):
         acme.number = acme_x.objects:number
         """,
     )
-    assert problems_of(kernreg) == ([], [])
-    problems, _ = problems_of(kernreg, "--deep")
+    assert problems_of(kernreg, "--quick") == ([], [])
+    problems, _ = problems_of(kernreg)
     assert len(problems) == 3
     for problem, words in zip(
         problems, ("acme.gone .*AttributeError", "acme.nowhere .*ModuleNotFound", "acme.number .*int"), strict=True
@@ -531,5 +553,5 @@ def test_doctor_deep_imports_every_object(kernreg, install):
 
 def test_probe_sees_the_path_of_this_process(install):
     one_module(install, "")
-    answer, failure = doctor.probe(["acme_x.cards"], {}, 60)
-    assert (failure, answer["module_errors"]) == ("", {})
+    answer, failure = doctor.probe("acme-x", objects=True, timeout=60)
+    assert (failure, answer["status"], answer["error"]) == ("", "ok", "")

@@ -41,6 +41,11 @@ def third_party() -> dict[str, Path]:
     return {folder.name: folder for folder in sorted((ROOT / "tests" / "third_party").glob("acme-*"))}
 
 
+def hostile() -> dict[str, Path]:
+    """Distributions that harm on purpose or by mistake: name -> folder."""
+    return {folder.name: folder for folder in sorted((ROOT / "tests" / "hostile").glob("evil-*"))}
+
+
 def package(distribution: str) -> str:
     """Import package of a distribution."""
     return distribution.replace("-", "_")

@@ -1,0 +1,1 @@
+"""Two cards for one name."""

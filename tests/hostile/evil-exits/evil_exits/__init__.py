@@ -1,0 +1,1 @@
+"""Ends the interpreter with SystemExit."""

@@ -1,0 +1,1 @@
+"""A card whose fields hold what no query expects."""

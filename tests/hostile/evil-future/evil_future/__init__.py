@@ -1,0 +1,1 @@
+"""Needs a core that does not exist yet."""

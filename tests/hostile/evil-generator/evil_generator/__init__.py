@@ -1,0 +1,1 @@
+"""A generator in the place of a list."""

@@ -1,0 +1,1 @@
+"""Imports a heavy library beside its cards."""

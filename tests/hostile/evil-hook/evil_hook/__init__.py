@@ -1,0 +1,1 @@
+"""Implements the hook with a wrong signature."""

@@ -1,0 +1,1 @@
+"""Its cards declare capabilities that its objects do not have."""

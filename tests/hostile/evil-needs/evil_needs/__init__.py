@@ -1,0 +1,1 @@
+"""Its entry needs a library that is not installed and not required."""

@@ -1,0 +1,1 @@
+"""Nothing at all in the place of a list."""

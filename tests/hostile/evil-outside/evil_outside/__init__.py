@@ -1,0 +1,1 @@
+"""Its card names functions of other distributions."""

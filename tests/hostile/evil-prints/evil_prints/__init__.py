@@ -1,0 +1,1 @@
+"""Prints wherever a plugin can."""

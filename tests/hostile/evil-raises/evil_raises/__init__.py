@@ -1,0 +1,1 @@
+"""Raises as its light module is imported."""

@@ -1,0 +1,1 @@
+"""Sleeps for five seconds as its light module is imported."""

@@ -1,0 +1,1 @@
+"""A card for an entry that the distribution does not have."""

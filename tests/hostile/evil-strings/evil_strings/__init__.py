@@ -1,0 +1,1 @@
+"""Strings and dictionaries in the place of cards."""

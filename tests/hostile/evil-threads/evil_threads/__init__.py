@@ -1,0 +1,1 @@
+"""Calls find from other threads and waits for them."""

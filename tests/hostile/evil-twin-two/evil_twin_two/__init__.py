@@ -1,0 +1,1 @@
+"""Offers a name that another distribution offers too."""

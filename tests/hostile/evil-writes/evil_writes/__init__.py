@@ -1,0 +1,1 @@
+"""Its text would spoil the output: half a surrogate pair, escape sequences, line ends."""
