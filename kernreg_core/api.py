@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from .registry import registry
+
+if TYPE_CHECKING:
+    from ._card import Reference
 
 find = registry.find
 names = registry.names
@@ -72,7 +76,17 @@ def cite(obj: Any) -> str:
     if not references:
         named = ", ".join(found.name for found in cards) or repr(obj)
         return f"% {named}: no paper is named on the card"
-    return "\n\n".join(reference.bibtex() for reference in references)
+    return "\n\n".join(_bibtex(references))
+
+
+def _bibtex(references: Iterable[Reference]) -> Iterator[str]:
+    """BibTeX of each reference, under a key of its own: the second of a key gets the letter b, the third c."""
+    seen: dict[str, int] = {}
+    for reference in references:
+        key = reference.key()
+        seen[key] = seen.get(key, 0) + 1
+        letter = "" if seen[key] == 1 else chr(ord("a") + seen[key] - 1)
+        yield reference.bibtex().replace(f"{{{key},", f"{{{key}{letter},", 1)
 
 
 def _cards_within(obj: Any) -> Any:

@@ -248,6 +248,8 @@ class BaseKernel(Parametrized):
         if not is_torch(X) or X.device.type == "cpu":
             guard_memory(shape, result_dtype_of(self, X))
         K = check_values(self.evaluate(X, Y), shape, self)
+        if is_torch(X) and not is_torch(K):
+            raise InputError(f"X: {self!r} does not take tensors, it made {describe(K)} of them: pass X.numpy()")
         return symmetrised(K, X) if Y is X and "symmetric" in self.capabilities else K
 
     def result_dtype(self, X: Any) -> np.dtype[Any]:

@@ -30,7 +30,7 @@ def vectors(X: Any) -> Any:
 
 
 def _numbers(X: np.ndarray, shape: tuple[int, ...]) -> Any:
-    """Arrays of that shape with values on a grid between the least and the greatest of `X`, and 0 where it is between."""
+    """Arrays of that shape, with values on a grid over the range of `X`, and 0 where it is in it."""
     from hypothesis import strategies as st
 
     # 1/64 of the range apart: what differs differs visibly, and Hypothesis shrinks to readable numbers

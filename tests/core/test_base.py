@@ -259,3 +259,16 @@ def test_sparse_rows_are_no_list_of_items():
     sparse = pytest.importorskip("scipy.sparse", reason="scipy is not installed")
     with pytest.raises(kr.InputError, match="expected a list of sequences"):
         Letters()(sparse.csr_array(X))
+
+
+def test_a_kernel_that_makes_numpy_of_tensors_refuses_them():
+    torch = pytest.importorskip("torch")
+
+    class OnNumpy(kr.BaseKernel):
+        """x . y, in NumPy whatever comes."""
+
+        def evaluate(self, X, Y):
+            return np.asarray(X) @ np.asarray(Y).T
+
+    with pytest.raises(kr.errors.InputError, match="does not take tensors"):
+        OnNumpy()(torch.ones(3, 2))

@@ -427,3 +427,17 @@ def test_a_summary_of_several_lines_stays_on_its_row():
     registry = Registry()
     registry.register(Mine, name="me.lines", summary="one\n  two")
     assert "one two" in repr(registry.find("me.lines")).splitlines()[2]
+
+
+def test_cite_gives_papers_of_one_key_keys_of_their_own():
+    def card(title):
+        paper = kr.Reference(title=title, authors=("Ann Author",), year=2020)
+        return kr.Card(name="me.one", kind="kernel", references=(paper,))
+
+    both = kr.Card(
+        name="me.two",
+        kind="kernel",
+        references=card("Same words").references + card("Same letters").references,
+    )
+    keys = [line for line in kr.cite(both).splitlines() if line.startswith("@")]
+    assert keys == ["@misc{author2020same,", "@misc{author2020sameb,"]

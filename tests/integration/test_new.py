@@ -140,7 +140,7 @@ def test_verify_ends_well(guide: Guide, written: Path) -> None:
 
 
 def test_doctor_has_nothing_to_say(guide: Guide, written: Path) -> None:
-    report = json.loads(guide.environment.kernreg("doctor", "--deep", "--json").stdout)
+    report = json.loads(guide.environment.kernreg("doctor", "--json").stdout)
     assert report["problems"] == report["warnings"] == []
     records = json.loads(guide.environment.kernreg("plugins", "--json").stdout)
     assert {record["name"]: record["status"] for record in records} == {CORE: "ok", "acme-kernels": "ok"}

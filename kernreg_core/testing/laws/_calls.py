@@ -187,6 +187,8 @@ def refusal(call: Callable[[], Any], what: str) -> str:
         K = call()
     except InputError as error:
         return str(error)
+    except NotApplicable:
+        raise
     except Exception as error:
         raise AssertionError(
             f"{what}: expected an InputError that says what is wrong, got {type(error).__name__}: {error}"

@@ -21,14 +21,14 @@ class Mutant:
     make: Callable[[], Subject]
 
 
-_mutants: list[Mutant] = []
+_mutants: dict[tuple[str, str], Mutant] = {}  # by name: pytest may import a module of mutants a second time
 
 
 def mutant(check: str) -> Callable[[Callable[[], Subject]], Callable[[], Subject]]:
     """Register a function that returns a subject which `check` must fail."""
 
     def register(function: Callable[[], Subject]) -> Callable[[], Subject]:
-        _mutants.append(Mutant(check, function.__name__, function))
+        _mutants[check, function.__name__] = Mutant(check, function.__name__, function)
         return function
 
     return register
@@ -38,4 +38,4 @@ def all_mutants() -> list[Mutant]:
     """Every mutant of every module."""
     for module in MODULES:
         import_module(module)
-    return list(_mutants)
+    return list(_mutants.values())

@@ -25,7 +25,9 @@ def test_a_gpytorch_kernel_through_an_adapter() -> None:
                 return self.kernel(X, X if Y is None else Y).to_dense()
 
     X = torch.from_numpy(np.random.default_rng(0).standard_normal((12, 3)))
-    report = check(Adapter(gpytorch.kernels.RBFKernel().double()), X, capabilities={"psd", "normalized"})
+    known = {"torch_dtype_is_kept": "float64 parameters make float64 values of float32 items"}
+    kernel = Adapter(gpytorch.kernels.RBFKernel().double())
+    report = check(kernel, X, capabilities={"psd", "normalized"}, expected_failures=known)
     assert report.passed, report
     assert report.counts["passed"] >= 30
     assert {r.capability for r in report if r.status == "passed"} >= {"psd", "normalized"}

@@ -25,6 +25,15 @@ from kernreg_core.testing import (
 )
 from kernreg_core.testing import _checks as frame
 
+#: Source of a light module with one card.
+LIGHT = """
+    from kernreg_core import Card, hookimpl
+
+    @hookimpl
+    def kernreg_cards():
+        return [{card}]
+"""
+
 
 def linear(X, Y=None):
     return X @ (X if Y is None else Y).T
@@ -198,12 +207,10 @@ def test_what_cannot_be_checked_is_said() -> None:
 
 
 def test_an_example_that_cannot_be_made_fails_its_checks(make_plugin) -> None:
-    from conftest import light_module
-
     card = "Card(name='acme.bad', kind='kernel', domain='vectors', example='acme_kernels:example')"
     source = "def k(X, Y=None): ...\ndef example(): raise RuntimeError('no data')\n"
     make_plugin(
-        "acme", kernels={"acme.bad": "acme_kernels:k"}, light=light_module(card), modules={"acme_kernels": source}
+        "acme", kernels={"acme.bad": "acme_kernels:k"}, light=LIGHT.format(card=card), modules={"acme_kernels": source}
     )
     kr.refresh()
     report = check("acme.bad", only="gram_shape")
@@ -212,12 +219,10 @@ def test_an_example_that_cannot_be_made_fails_its_checks(make_plugin) -> None:
 
 
 def test_an_example_from_elsewhere_is_not_run(make_plugin) -> None:
-    from conftest import light_module
-
     card = "Card(name='acme.sly', kind='kernel', domain='vectors', example='os:getcwd')"
     source = "def k(X, Y=None): ...\n"
     make_plugin(
-        "acme", kernels={"acme.sly": "acme_kernels:k"}, light=light_module(card), modules={"acme_kernels": source}
+        "acme", kernels={"acme.sly": "acme_kernels:k"}, light=LIGHT.format(card=card), modules={"acme_kernels": source}
     )
     kr.refresh()
     report = check("acme.sly", only="gram_shape")
