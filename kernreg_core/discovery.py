@@ -321,7 +321,8 @@ def _checked(cards: Any, found: Distribution, target: str) -> list[Card]:
             raise PluginError(f"{where} must return a list of Card, got a list with {card!r:.80}")
     try:  # one join looks at every text of every card in C
         "".join([text for card in cards for text in (card.summary, *card.aliases, *card.parameters.values())])
-        sound = all(_are(Reference, card.references) and _are(Claim, card.claims) for card in cards)
+        cited = [card for card in cards if card.references or card.claims]
+        sound = all(_are(Reference, card.references) and _are(Claim, card.claims) for card in cited)
     except (AttributeError, TypeError):
         sound = False
     if not sound:
