@@ -10,8 +10,9 @@ from typing import Any
 
 from .._card import Card
 from .._parts import capabilities_of
+from ..discovery import guarded, shown
 from ..errors import InputError, KernregError, ParameterError
-from ..registry import registry, target_of
+from ..registry import registry
 
 KINDS = ("kernel", "sampler", "selector", "solver")
 
@@ -104,17 +105,15 @@ def _raise(error: Exception) -> Any:
 
 
 def _example(card: Card) -> tuple[Any, ...]:
-    try:
-        made = registry.resource(card, card.example)()
-    except KernregError:
-        raise
-    except Exception as error:
-        raise ParameterError(
-            f"{card.name}: its example {card.example} raised {type(error).__name__}: {error}"
-        ) from error
-    parts = made if isinstance(made, tuple) else (made,)
+    # guarded: an example that exits the interpreter, or prints, is no more than a failure
+    example, error = guarded(registry.resource(card, card.example))
+    if isinstance(error, KernregError):
+        raise error
+    if error is not None:
+        raise ParameterError(f"{card.name}: its example {card.example} raised {shown(error)}") from error
+    parts = example if isinstance(example, tuple) else (example,)
     if not parts or (card.kind == "kernel" and len(parts) < 2):
-        raise ParameterError(f"{card.name}: its example returned {made!r}, expected (kernel, X) or (solver, X, y)")
+        raise ParameterError(f"{card.name}: its example returned {example!r}, expected (kernel, X) or (solver, X, y)")
     return parts
 
 
@@ -204,9 +203,9 @@ def _copied(obj: Any) -> Any:
         return obj
 
 
-def is_registered(subject: Subject) -> bool:
-    """Whether the subject is an entry, found by name."""
-    return subject.card is not None
-
-
-__all__ = ["KINDS", "Subject", "is_registered", "subject_from", "subjects", "target_of"]
+def made(subject: Subject) -> Any:
+    """An object to ask which laws apply to it; None where it cannot be made, which the laws themselves report."""
+    try:
+        return subject.make()
+    except Exception:
+        return None

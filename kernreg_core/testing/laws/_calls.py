@@ -14,18 +14,10 @@ from ...arrays import ARRAY_RANK, is_numpy, is_torch, length
 from ...base import BaseKernel
 from ...errors import InputError, KernregError
 from .._checks import NotApplicable
-from .._subject import Subject
+from .._subject import Subject, made
 from ..items import assert_close, content, take, values
 
 # To whom a law applies.
-
-
-def made(subject: Subject) -> Any:
-    """The object, or None where it cannot be made: then the laws themselves are to fail, not the question."""
-    try:
-        return subject.make()
-    except Exception:
-        return None
 
 
 def has_values(subject: Subject) -> bool:

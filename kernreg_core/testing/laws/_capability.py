@@ -11,17 +11,9 @@ import numpy as np
 
 from ...arrays import ARRAY_RANK, is_numpy, is_torch, length
 from .._checks import NotApplicable
-from .._subject import Subject
+from .._subject import Subject, made
 from ..items import take, values
 from ..tolerances import tolerance
-
-
-def made(subject: Subject) -> Any:
-    """The subject's object, or None where it cannot be made: the laws of the protocol report that."""
-    try:
-        return subject.make()
-    except Exception:
-        return None
 
 
 def offers(*names: str) -> Callable[[Subject], bool]:

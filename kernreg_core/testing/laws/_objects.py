@@ -18,7 +18,7 @@ from ...errors import FingerprintError, KernregError
 from ...params import Parametrized, clone
 from ...registry import RUNTIME, registry
 from .._checks import Law, NotApplicable, law
-from .._subject import KINDS, Subject
+from .._subject import KINDS, Subject, made
 from ..items import assert_close, content, length, take, values
 
 #: Methods of a fitted solver that answer for each item.
@@ -37,14 +37,6 @@ def of_kinds(*kinds: str, applies: Callable[[Subject], bool] = lambda subject: T
         return function
 
     return register
-
-
-def made(subject: Subject) -> Any:
-    """An object to ask which laws apply to it; None where it cannot be made, which the laws report themselves."""
-    try:
-        return subject.make()
-    except Exception:
-        return None
 
 
 def is_ours(subject: Subject) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from ...arrays import is_numpy, is_torch, length
 from ...errors import InputError
 from .._checks import NotApplicable, law
-from .._subject import Subject
+from .._subject import Subject, made
 from ..items import assert_close, assert_same, take, values
 from ._calls import (
     assert_no_nan,
@@ -21,7 +21,6 @@ from ._calls import (
     few,
     has_values,
     is_exact,
-    made,
     nearness,
     refusal,
     takes_arrays,

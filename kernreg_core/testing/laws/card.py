@@ -20,9 +20,9 @@ from ...api import cite
 from ...registry import RUNTIME, registry
 from ...vocabulary import FAMILIES, parse_name
 from .._checks import NotApplicable, law
-from .._subject import Subject
+from .._subject import Subject, made
 from ..items import length
-from ._objects import alike, has_params, made, of_kinds, state_of
+from ._objects import alike, has_params, of_kinds, state_of
 
 #: Libraries that no light module may import.
 HEAVY = (

@@ -12,10 +12,10 @@ from ...base import BaseKernel
 from ...composites import Normalized, Power, Product, Scaled, Sum
 from ...params import clone
 from .._checks import law
-from .._subject import Subject
+from .._subject import Subject, made
 from ..items import assert_close, length, values
 from ..tolerances import tolerance
-from ._objects import is_reproducible, is_steady, made, varied
+from ._objects import is_reproducible, is_steady, varied
 
 
 def _has_values(subject: Subject) -> bool:

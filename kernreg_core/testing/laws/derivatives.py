@@ -13,7 +13,7 @@ from ...arrays import is_torch, length
 from ...errors import ParameterError
 from ...params import Parametrized
 from .._checks import NotApplicable, law
-from .._subject import Subject
+from .._subject import Subject, made
 from ..items import assert_close, assert_same, join, take, values
 from ._capability import (
     all_of,
@@ -21,7 +21,6 @@ from ._capability import (
     declares,
     exact,
     few,
-    made,
     on_arrays,
     parameters_of,
     rng_names,

@@ -15,7 +15,7 @@ from ..._gram import gram, matvec, plan
 from ..._parts import capabilities_of
 from ...arrays import is_numpy, is_torch, length
 from .._checks import NotApplicable, law
-from .._subject import Subject
+from .._subject import Subject, made
 from ..items import assert_close, assert_same, take, values
 from ._calls import (
     backwards,
@@ -25,7 +25,6 @@ from ._calls import (
     holds_tensors,
     is_exact,
     is_kernreg,
-    made,
     nearness,
     snapshot,
     takes_tensors,

@@ -10,14 +10,13 @@ import numpy as np
 from ... import gram
 from ...arrays import is_prepared, is_sparse, is_torch, length
 from .._checks import NotApplicable, law
-from .._subject import Subject
+from .._subject import Subject, made
 from ..items import assert_close, assert_same, content, take, values
 from ..tolerances import tolerance
 from ._capability import (
     all_of,
     exact,
     few,
-    made,
     many,
     memory_below,
     memory_limit,

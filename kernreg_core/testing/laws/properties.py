@@ -10,7 +10,7 @@ from ... import gram
 from ..._parts import capabilities_of
 from ...arrays import is_numpy, is_torch, length
 from .._checks import NotApplicable, law
-from .._subject import Subject
+from .._subject import Subject, made
 from ..items import assert_close, assert_same, join, take, values
 from ..tolerances import tolerance
 from ._capability import (
@@ -21,7 +21,6 @@ from ._capability import (
     declares,
     exact,
     expensive,
-    made,
     many,
     offers,
     on_arrays,

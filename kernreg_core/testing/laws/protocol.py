@@ -20,7 +20,7 @@ import numpy as np
 
 from ...arrays import is_numpy, is_torch, length
 from .._checks import NotApplicable, law
-from .._subject import Subject
+from .._subject import Subject, made
 from ..items import assert_close, assert_same, join, take, values
 from ._calls import (
     assert_block,
@@ -30,7 +30,6 @@ from ._calls import (
     has_values,
     holds_tensors,
     is_exact,
-    made,
     nearness,
     snapshot,
     takes_tensors,

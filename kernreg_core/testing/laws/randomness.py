@@ -19,7 +19,7 @@ import numpy as np
 from ... import clone, gram
 from ...arrays import length
 from .._checks import NotApplicable, law
-from .._subject import Subject
+from .._subject import Subject, made
 from ..items import assert_close, assert_same, take, values
 from ._capability import (
     all_of,
@@ -27,7 +27,6 @@ from ._capability import (
     assert_mean,
     expensive,
     few,
-    made,
     offers,
     others,
     parameters_of,

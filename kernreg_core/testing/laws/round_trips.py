@@ -19,7 +19,7 @@ from ...errors import FingerprintError, ParameterError, SpecError
 from ...params import clone
 from ...registry import registry
 from .._checks import NotApplicable, law
-from .._subject import Subject
+from .._subject import Subject, made
 from ._objects import (
     alike,
     answer,
@@ -29,7 +29,6 @@ from ._objects import (
     has_params,
     is_reproducible,
     is_steady,
-    made,
     of_kinds,
     params_and_values,
     pickled,

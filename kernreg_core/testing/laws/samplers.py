@@ -10,9 +10,9 @@ import numpy as np
 
 from ...params import Parametrized
 from .._checks import NotApplicable, law
-from .._subject import Subject
+from .._subject import Subject, made
 from ..items import assert_same, values
-from ._objects import is_ours, made, pickled, random_state
+from ._objects import is_ours, pickled, random_state
 
 
 def _drawn(obj: Any, n: int) -> np.ndarray:

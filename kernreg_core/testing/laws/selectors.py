@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from .._checks import NotApplicable, law
-from .._subject import Subject
+from .._subject import Subject, made
 from ..items import content, length
-from ._objects import candidates, is_ours, made
+from ._objects import candidates, is_ours
 
 
 def _count(subject: Subject) -> int:

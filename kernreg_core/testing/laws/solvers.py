@@ -16,7 +16,7 @@ from ...discovery import shown
 from ...errors import ParameterError
 from ...params import Parametrized, clone
 from .._checks import Check, NotApplicable, law
-from .._subject import Subject
+from .._subject import Subject, made
 from ..items import length, take, values
 from ._objects import (
     OUTPUTS,
@@ -24,7 +24,6 @@ from ._objects import (
     assert_answers,
     fit,
     is_ours,
-    made,
     outputs,
     part,
     pickled,

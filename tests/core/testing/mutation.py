@@ -9,7 +9,14 @@ from importlib import import_module
 from kernreg_core.testing import Subject
 
 #: Modules of mutants; importing one registers its mutants.
-MODULES = ("mutants_protocol", "mutants_round_trips", "mutants_capabilities", "mutants_solvers")
+MODULES = (
+    "mutants_protocol",
+    "mutants_round_trips",
+    "mutants_capabilities",
+    "mutants_cards",
+    "mutants_samplers",
+    "mutants_solvers",
+)
 
 
 @dataclass(frozen=True)

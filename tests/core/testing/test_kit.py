@@ -218,6 +218,35 @@ def test_an_example_that_cannot_be_made_fails_its_checks(make_plugin) -> None:
     assert "no data" in report[0].message
 
 
+def test_an_example_that_exits_is_a_failure(make_plugin, capsys: pytest.CaptureFixture[str]) -> None:
+    card = "Card(name='acme.gone', kind='kernel', domain='vectors', example='acme_kernels:example')"
+    source = "def k(X, Y=None): ...\ndef example():\n    print('loud')\n    raise SystemExit('gone')\n"
+    make_plugin(
+        "acme", kernels={"acme.gone": "acme_kernels:k"}, light=LIGHT.format(card=card), modules={"acme_kernels": source}
+    )
+    kr.refresh()
+    report = check("acme.gone", only="gram_shape")
+    assert "SystemExit: gone" in report[0].message
+    assert capsys.readouterr().out == ""
+
+
+def test_generated_items_that_are_no_case_of_a_law_leave_it_tested(own_laws) -> None:
+    @law(generated=True)
+    def only_of_four(subject, X):
+        """About four items."""
+        if len(X) != 4:
+            raise NotApplicable("not four")
+
+    @law(generated=True)
+    def only_of_two(subject, X):
+        """Broken for two items, and about no more than four."""
+        if len(X) > 4:
+            raise NotApplicable("too many")
+        assert len(X) != 2, "two"
+
+    assert [r.status for r in check(linear, np.zeros((4, 1)))] == ["passed", "failed"]
+
+
 def test_an_example_from_elsewhere_is_not_run(make_plugin) -> None:
     card = "Card(name='acme.sly', kind='kernel', domain='vectors', example='os:getcwd')"
     source = "def k(X, Y=None): ...\n"
