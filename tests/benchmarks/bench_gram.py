@@ -9,23 +9,18 @@ thread, wall time on two. The limit is one GEMM with a contiguous second factor 
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr
+from collections.abc import Callable
+from contextlib import redirect_stderr
 from io import StringIO
 from typing import Any
 
 import numpy as np
+from harness import alternate, threads, verdict
 
 N, D = 4000, 20
 REPEATS = 9
-#: Seconds for which each run is repeated before it is timed. OpenBLAS's idle threads spin for 0.1 s after a product
-#: (measured), and a virtual CPU that has gone idle gets no thread for some milliseconds: without this, a run shares its
-#: cores with the threads of the run before, or starts on one of them.
-WARM = 0.2
 LENGTHSCALE = 10.0**0.5  # gamma = 1 / d, scikit-learn's default
 
 #: (kernel, peer, threads, dtype) -> the ratio to reach, and (kernel, dtype) -> the most times the limit.
@@ -40,44 +35,6 @@ TARGETS = {
     ("matern52", "sklearn", 2, "float32"): 3.5,
 }
 LIMITS = {"float64": 1.4, "float32": 1.7}
-
-
-@contextmanager
-def threads(count: int) -> Iterator[None]:
-    """Everyone on `count` threads: BLAS, torch and kernreg."""
-    from threadpoolctl import threadpool_limits
-
-    torch = sys.modules.get("torch")
-    before = os.environ.get("KERNREG_NUM_THREADS"), torch and torch.get_num_threads()
-    os.environ["KERNREG_NUM_THREADS"] = str(count)
-    if torch:
-        torch.set_num_threads(count)
-    try:
-        with threadpool_limits(count):
-            yield
-    finally:
-        os.environ.pop("KERNREG_NUM_THREADS")
-        if before[0] is not None:
-            os.environ["KERNREG_NUM_THREADS"] = before[0]
-        if torch:
-            torch.set_num_threads(before[1])
-
-
-def alternate(runs: dict[str, Callable[[], Any]], count: int, repeats: int = REPEATS) -> dict[str, float]:
-    """Median seconds of each run, one of each in turn, each in its steady state."""
-    clock = time.process_time if count == 1 else time.perf_counter
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(repeats):
-        for name, run in runs.items():
-            warm = time.perf_counter() + WARM
-            while time.perf_counter() < warm:
-                run()
-            start = clock()
-            result = run()
-            elapsed = clock() - start
-            del result
-            seconds[name].append(elapsed)
-    return {name: statistics.median(times) for name, times in seconds.items()}
 
 
 def limit(X: np.ndarray, kernel: str) -> Callable[[], Any]:
@@ -188,11 +145,6 @@ def kernels() -> dict[str, Any]:
         "cosine": ke.Cosine(),
         "chi_squared": ke.ChiSquared(),
     }
-
-
-def verdict(reached: bool) -> str:
-    """A word for the table."""
-    return "ok" if reached else "MISSED"
 
 
 def speed_table(names: list[str] | None = None) -> None:

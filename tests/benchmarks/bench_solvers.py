@@ -8,18 +8,15 @@ the data took, in Gram matrices.
 
 from __future__ import annotations
 
-import os
 import statistics
-import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from harness import in_fresh_process, peak_bytes, threads
 
 REPEATS = 3
 
@@ -188,30 +185,17 @@ def _classification() -> Task:
 TASKS: dict[str, Callable[[], Task]] = {"krr": _regression, "pca": _components, "logistic": _classification}
 
 
-def _peak_kib() -> int:
-    status = Path("/proc/self/status")
-    if status.exists():  # getrusage would report the parent's peak where that is larger
-        return int(status.read_text().partition("VmHWM:")[2].split()[0])
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak // 1024 if sys.platform == "darwin" else peak
-
-
 def measure_memory(task: str, contender: str) -> None:
-    """Print the growth of this process's peak during one fit, in KiB."""
+    """Print the growth of this process's peak during one fit, in bytes."""
     run = TASKS[task]().contenders[contender]
-    before = _peak_kib()
+    before = peak_bytes()
     run()
-    print(_peak_kib() - before)
+    print(peak_bytes() - before)
 
 
 def memory(task: str, contender: str, n: int) -> float:
     """Peak of one fit in a fresh process, in Gram matrices of size n."""
-    done = subprocess.run(
-        [sys.executable, __file__, "--memory", task, contender], check=True, capture_output=True, text=True
-    )
-    return int(done.stdout.split()[-1]) * 1024 / (8 * n * n)
+    return int(in_fresh_process(__file__, "--memory", task, contender)) / (8 * n * n)
 
 
 def alternate(runs: dict[str, Callable[[], Outcome]], clock: Callable[[], float]) -> dict[str, tuple[float, Outcome]]:
@@ -227,26 +211,10 @@ def alternate(runs: dict[str, Callable[[], Outcome]], clock: Callable[[], float]
     return {name: (statistics.median(times), last[name]) for name, times in seconds.items()}
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Everyone on one thread: BLAS, OpenMP and kernreg."""
-    from threadpoolctl import threadpool_limits
-
-    before = os.environ.get("KERNREG_NUM_THREADS")
-    os.environ["KERNREG_NUM_THREADS"] = "1"
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        del os.environ["KERNREG_NUM_THREADS"]
-        if before is not None:
-            os.environ["KERNREG_NUM_THREADS"] = before
-
-
 def report(key: str) -> bool:
     """Measure one task and print its table; whether its ratios were reached."""
     task = TASKS[key]()
-    with one_thread():
+    with threads(1):
         single = alternate(task.contenders, time.process_time)
     several = alternate(task.contenders, time.perf_counter)
     first = next(iter(single))
