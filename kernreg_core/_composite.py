@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
+from ._features import feature_capability
 from ._parts import PreparedParts, capabilities_of, is_kernel_like, split_parts
+from ._spectral import (
+    Inverse,
+    convolution_inverse,
+    convolution_sample,
+    mixture_inverse,
+    mixture_sample,
+    offered_by_parts,
+)
 from .arrays import check_sized, describe, is_prepared, is_sparse, length
 from .base import BaseKernel, provides, result_dtype_of
 from .errors import InputError, ParameterError
 
-_BROUGHT_ALONG = ("complex", "stochastic", "asymmetric", "prepare", "matrix_valued")
+_BROUGHT_ALONG = ("complex", "stochastic", "asymmetric", "prepare", "matrix_valued", "fitted")
 
 
 class Composite(BaseKernel):
     """What the composites share: their parts, and what follows from them."""
+
+    #: Whether the spectral law is the mixture of the parts' laws, else it is their convolution.
+    _mixes = False
 
     def parts(self) -> list[Any]:
         """The parts, in order."""
@@ -48,6 +60,83 @@ class Composite(BaseKernel):
         found = {name for name in names if all(name in part for part in sets)}
         found |= {name for name in _BROUGHT_ALONG if any(name in part for part in sets)}
         return found
+
+    def _feature_capability(self) -> set[str]:
+        """``features`` where every part has exact ones, ``random_features`` where some only estimate."""
+        return feature_capability(self.parts())
+
+    @property
+    def n_features(self) -> int:
+        """Columns of ``features(X)``, where these are random and every part knows how many it has."""
+        widths: list[Any] = [getattr(part, "n_features", None) for part in self.parts()]
+        if "random_features" not in self.capabilities or None in widths:
+            raise AttributeError(f"{self!r} has no 'n_features': only random features have a number of their own")
+        return self._joined_width([int(width) for width in widths])
+
+    def _joined_width(self, widths: list[int]) -> int:
+        raise NotImplementedError
+
+    @provides("fitted")
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Fit every part that needs it, one that stands twice only once.
+
+        Parameters
+        ----------
+        X : items
+        y : array, optional
+            Passed on where it is given.
+
+        Returns
+        -------
+        self
+        """
+        parts, done = self.parts(), set[int]()
+        for part, x in zip(parts, split_parts(X, len(parts)), strict=True):
+            if "fitted" in capabilities_of(part) and id(part) not in done:
+                part.fit(x) if y is None else part.fit(x, y)
+                done.add(id(part))
+        return self
+
+    def _spectral_parts(self) -> list[Any]:
+        return self.parts()
+
+    @offered_by_parts
+    def spectral_sample(self, n: int, d: int, rng: Any = None) -> np.ndarray:
+        """`n` angular frequencies w with ``k(x, y) / k(x, x) = E[cos(w . (x - y))]``, from those of the parts.
+
+        Of a sum each frequency is one of a part chosen by its share of k(x, x); of a product it is the sum of
+        independent ones of all factors.
+
+        Parameters
+        ----------
+        n, d : int
+            Frequencies, and features of the data.
+        rng : int, numpy Generator or None
+
+        Returns
+        -------
+        ndarray, shape (n, d)
+        """
+        draw = mixture_sample if self._mixes else convolution_sample
+        return draw(self._spectral_parts(), n, d, np.random.default_rng(rng))
+
+    @offered_by_parts
+    def spectral_inverse(self, d: int) -> Inverse:
+        """The map that turns uniform points into frequencies, from those of the parts.
+
+        Parameters
+        ----------
+        d : int
+            Features of the data.
+
+        Returns
+        -------
+        m : int
+            Coordinates that a point needs.
+        inverse : callable
+            Takes points of the unit cube, (n, m), to frequencies, (n, d).
+        """
+        return (mixture_inverse if self._mixes else convolution_inverse)(self._spectral_parts(), d)
 
     def check_parameters(self, X: Any) -> None:
         self.domain  # noqa: B018  (raises where the parts' domains differ)

@@ -1,4 +1,4 @@
-"""Features of composites: side by side for a sum, tensor products for a product."""
+"""Features of composites: side by side for a sum, tensor products for a product; whether they are exact or random."""
 
 from __future__ import annotations
 
@@ -8,12 +8,42 @@ from typing import Any
 
 import numpy as np
 
-from ._parts import split_parts
+from ._parts import capabilities_of, split_parts
 from .arrays import is_sparse, is_torch
-from .errors import InputError
+from .errors import InputError, ParameterError
+from .params import Parametrized, entropy
 
 #: A product's features are withheld above this many columns.
 MAX_FEATURES = 65_536
+
+
+def feature_capability(parts: list[Any]) -> set[str]:
+    """The capability that features joined from those of `parts` have: exact, random or none."""
+    declared = [capabilities_of(part) & {"features", "random_features"} for part in parts]
+    if not all(declared):
+        return set()
+    return {"features"} if all("features" in found for found in declared) else {"random_features"}
+
+
+def are_independent(parts: list[Any]) -> bool:
+    """Whether no two of `parts` draw their random features from one source."""
+    found = [source for part in parts for source in _sources(part)]
+    return len(found) == len(set(found))
+
+
+def _sources(part: Any) -> set[Any]:
+    """What the random features of `part` are drawn from: the entropies of the objects that draw."""
+    if "random_features" not in capabilities_of(part):
+        return set()
+    if callable(getattr(part, "parts", None)):
+        return set().union(*map(_sources, part.parts()))
+    if isinstance(part, Parametrized) and "rng" in part.get_params(deep=False):
+        try:
+            return {("entropy", entropy(part))}
+        except ParameterError:  # an rng that is none: the features themselves will say so
+            pass
+    rng = getattr(part, "rng", None)
+    return {("entropy", int(rng)) if isinstance(rng, (int, np.integer)) else ("object", id(part))}
 
 
 def all_features(parts: list[Any], X: Any, basis: Any) -> list[Any]:

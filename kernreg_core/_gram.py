@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ._parts import capabilities_of, is_kernel_like, on_torch
-from .arrays import check_sized, describe, float_dtype, is_prepared, is_sparse, is_torch, length
+from .arrays import check_sized, check_vectors, describe, float_dtype, is_prepared, is_sparse, is_torch, length
 from .base import BaseKernel, check_values, symmetrised
 from .errors import InputError, ParameterError
 from .memory import available_memory, dtype_name, guard_memory, readable_size
@@ -24,6 +24,8 @@ from .threads import single_threaded
 #: panels inside a tile; where a pair is expensive a small tile loses little when it fails.
 _TILE = {"low": 4096, "high": 32}
 _TILE_FOR_WORKERS = 1024
+#: At most so many in a product with vectors, whose tiles are used at once and forgotten.
+_PRODUCT_TILE = 1024
 
 
 @dataclass(frozen=True)
@@ -400,22 +402,26 @@ def _torch_tiles(job: _Job, tiles: list[tuple[slice, slice]], executor: Executor
 def matvec(kernel: Any, X: Any, V: Any, Y: Any = None) -> Any:
     """k(X, Y) V without forming the matrix: the kernel's own way, or tile by tile.
 
+    Of a symmetric matrix each tile serves twice.
+
     Parameters
     ----------
     kernel : kernel
     X : array or sequence, n items
     V : ndarray or Tensor, shape (m,) or (m, p)
+        Real or complex.
     Y : array or sequence, m items, optional
         `X` by default.
 
     Returns
     -------
     ndarray or Tensor, shape (n,) or (n, p)
+        Of the dtype to which the kernel's and `V`'s promote.
 
     Raises
     ------
     InputError
-        If `V` has another length than `Y`, or the items are not what the kernel takes.
+        If `V` is not finite or has another length than `Y`, or the items are not what the kernel takes.
 
     Examples
     --------
@@ -427,25 +433,40 @@ def matvec(kernel: Any, X: Any, V: Any, Y: Any = None) -> Any:
     _check_kernel(kernel)
     if "matvec" in capabilities_of(kernel):
         return kernel.matvec(X, V, Y)
-    job = _job(kernel, X, Y, None, None)
-    n, m = job.shape
-    V = V if is_torch(V) else np.asarray(V)
-    if not is_torch(V) and V.dtype.kind not in "biufc":
-        raise InputError(f"V: expected numbers, got {describe(V)}")
-    if V.ndim not in (1, 2) or V.shape[0] != m:
-        raise InputError(f"V: expected shape ({m},) or ({m}, p), one row for each item of Y, got {describe(V)}")
-    if is_torch(V) != on_torch(job.checked):
-        raise InputError(f"V: expected an array of X's library, got {describe(V)} with X {describe(job.checked)}")
-    rows = max(1, min(job.tile, 2**22 // min(m, job.tile)))  # tiles of at most 32 MB
-    parts = []
-    for r in _cuts(n, rows):
-        left = job.left[r]
-        parts.append(sum(_panel(job, left, r, c) @ V[c] for c in _cuts(m, job.tile)))
-    return sys.modules["torch"].cat(parts) if is_torch(parts[0]) else np.concatenate(parts)
+    job = _job(kernel, X, Y, min(_PRODUCT_TILE, _tile(None, kernel, None)), None)
+    tensors = on_torch(job.checked)
+    V = check_vectors(V, job.shape[1], job.checked, tensors=tensors)
+    sums: dict[int, Any] = {}
+    dtype: Any = None
+    for rows, columns in job.tiles():
+        K = _panel(job, rows, columns)
+        dtype = dtype or (None if tensors else np.result_type(K, V))
+        _add(sums, rows.start, _times(K, V[columns]))
+        if job.symmetric and rows != columns:
+            mirrored = K.mH if tensors else K.conj().T
+            _add(sums, columns.start, _times(mirrored, V[rows]))
+    parts = [sums[start] for start in sorted(sums)]
+    return sys.modules["torch"].cat(parts) if tensors else np.concatenate(parts).astype(dtype, copy=False)
 
 
-def _panel(job: _Job, left: Any, rows: slice, columns: slice) -> Any:
-    K = check_values(_values(job.kernel, left, job.right[columns]), _shape(rows, columns), job.kernel)
+def _times(K: Any, V: Any) -> Any:
+    """K V; tensors of different dtypes, which torch refuses, are promoted first."""
+    if not is_torch(K):
+        return K @ V
+    dtype = sys.modules["torch"].promote_types(K.dtype, V.dtype)
+    return K.to(dtype) @ V.to(dtype)
+
+
+def _add(sums: dict[int, Any], start: int, part: Any) -> None:
+    """Add `part` to the sum of its rows; sums of NumPy arrays are in double precision."""
+    if not is_torch(part):
+        part = part.astype(np.result_type(part, np.float64), copy=False)
+    sums[start] = part if start not in sums else sums[start] + part
+
+
+def _panel(job: _Job, rows: slice, columns: slice) -> Any:
+    left, right = job.sides(rows, columns)
+    K = check_values(_values(job.kernel, left, right), _shape(rows, columns), job.kernel)
     if K.ndim != 2:
         raise InputError(f"kernel: expected scalar values for a product with V, got {describe(K)}")
     return K

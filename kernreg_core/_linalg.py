@@ -1,8 +1,7 @@
-"""Input checks of :mod:`kernreg_core.numeric`, and its two longer routines: ``pcg`` and ``pivoted_cholesky``."""
+"""Input checks of :mod:`kernreg_core.numeric`, and its conjugate gradients, ``pcg``."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -203,96 +202,3 @@ def _pcg_block(
     if open_.size:
         residuals[open_] = np.linalg.norm(b[:, open_] - apply(x[:, open_]), axis=0) / size[open_]
     return x, PCGResult(iterations, residuals, residuals <= tol, breakdown)
-
-
-def pivoted_cholesky(
-    diagonal: ArrayLike | None,
-    columns: ArrayLike | Callable[[int], ArrayLike],
-    rank: int,
-    *,
-    tol: float = 1e-10,
-    method: str = "greedy",
-    rng: int | np.random.Generator | None = None,
-) -> tuple[Array, NDArray[np.int64]]:
-    r"""Partial Cholesky factor of a positive semi-definite matrix from its diagonal and a few columns.
-
-    .. math:: K \approx L L^H, \qquad K_{:, p} = (L L^H)_{:, p} \text{ at the pivots } p
-
-    The next pivot is the largest entry of the residual's diagonal (``greedy``) or drawn with probability in
-    proportion to it (``random``: RPCholesky). Time O(n r^2), memory O(n r), and r columns of K.
-
-    Parameters
-    ----------
-    diagonal : array_like, shape (n,), or None
-        Diagonal of K; None where ``columns`` is the matrix.
-    columns : array_like, shape (n, n), or callable int -> (n,)
-        K, or the function that returns one of its columns.
-    rank : int, at least 1
-        Largest number of columns.
-    tol : float, at least 0
-        Ends when trace(K - L L^H) <= tol trace(K).
-    method : "greedy" or "random"
-    rng : int, numpy.random.Generator or None
-        Used by ``random`` alone.
-
-    Returns
-    -------
-    L : ndarray, shape (n, r), r <= rank
-    pivots : ndarray of int, shape (r,)
-
-    Raises
-    ------
-    InputError
-        If K is found not to be positive semi-definite, or an argument is not of its shape or range.
-
-    References
-    ----------
-    Harbrecht, Peters and Schneider, "On the low-rank approximation by the pivoted Cholesky decomposition", 2012,
-    doi:10.1016/j.apnum.2011.10.001. Chen et al., "Randomly pivoted Cholesky", 2022, arXiv:2207.06503.
-
-    Examples
-    --------
-    >>> L, pivots = pivoted_cholesky(None, [[4.0, 2.0], [2.0, 5.0]], rank=2)
-    >>> pivots, (L @ L.T).round(12)
-    (array([1, 0]), array([[4., 2.], [2., 5.]]))
-    """
-    rank, rng = count("rank", rank, 1), generator(rng)
-    if method not in ("greedy", "random") or not tol >= 0:
-        raise InputError(f"method={method!r} must be 'greedy' or 'random', and tol={tol!r} at least 0.")
-    if not callable(columns):
-        matrix = square("columns", columns)
-        diagonal, columns = (matrix.diagonal() if diagonal is None else diagonal), matrix.T.__getitem__
-    elif diagonal is None:
-        raise InputError("diagonal=None is possible only where columns is the matrix itself.")
-    d = floating("diagonal", diagonal).real.copy()
-    if d.ndim != 1 or not d.size:
-        raise InputError(f"diagonal has shape {d.shape}; (n,) with n >= 1 was expected.")
-    n, rank, trace, largest = d.size, min(rank, d.size), d.sum(), d.max()
-    slack = math.sqrt(np.finfo(d.dtype).eps) * abs(largest)
-    factor, pivots = np.zeros((0, n), dtype=d.dtype), np.empty(0, dtype=np.int64)
-    while True:
-        if d.min() < -slack:
-            raise InputError(f"columns is not positive semi-definite: a residual of {d.min():.3g} is on its diagonal.")
-        np.maximum(d, 0, out=d)
-        d[pivots] = 0
-        if pivots.size == rank or d.sum() <= max(tol * trace, 0):
-            return np.ascontiguousarray(factor[: pivots.size].T), pivots
-        j = int(d.argmax() if method == "greedy" else rng.choice(n, p=_weights(d)))
-        column = floating("columns", columns(j))
-        if column.shape != (n,):
-            raise InputError(f"columns({j}) has shape {column.shape}; ({n},) was expected.")
-        if pivots.size >= factor.shape[0]:  # grow by doubling: rank may be far above what tol needs
-            more = np.zeros((min(max(8, factor.shape[0]), rank - pivots.size), n), np.result_type(column, factor))
-            factor = np.concatenate([factor, more])
-        known = factor[: pivots.size]
-        row = (column - known[:, j].conj() @ known) / math.sqrt(d[j])
-        row[pivots] = 0
-        factor[pivots.size] = row
-        d -= (row * row.conj()).real
-        pivots = np.append(pivots, j)
-
-
-def _weights(d: Array) -> Array:
-    d = d.astype(np.float64)  # Generator.choice refuses sums that are 1 in single precision only
-    weights: Array = d / d.sum()
-    return weights

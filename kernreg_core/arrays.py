@@ -249,6 +249,67 @@ def check_pair(X: Any, Y: Any) -> tuple[Any, Any]:
     return X, Y
 
 
+def check_vectors(V: Any, rows: int, X: Any, *, tensors: bool, name: str = "V") -> Any:
+    """`V` as what a kernel matrix is multiplied with: one vector, or several as columns.
+
+    Parameters
+    ----------
+    V : array_like, shape (rows,) or (rows, p)
+        Real or complex; integers and booleans are numbers too.
+    rows : int
+        Columns of the matrix: how many items `Y` has.
+    X : items
+        For messages.
+    tensors : bool
+        Whether the items are torch tensors, on whose device `V` must then be.
+    name : str
+        What the caller calls it, for messages.
+
+    Returns
+    -------
+    ndarray or Tensor
+        `V` itself wherever it is one already.
+
+    Raises
+    ------
+    InputError
+    """
+    if is_torch(V) != tensors or _is_foreign(V):
+        way = "a torch tensor" if tensors else "a NumPy array"
+        raise InputError(f"{name}: expected {way}, as X is ({describe(X)}), got {describe(V)}: convert one")
+    if not tensors:
+        V = _numbers(V, name)
+    if V.ndim not in (1, 2) or V.shape[0] != rows:
+        raise InputError(
+            f"{name}: expected shape ({rows},) or ({rows}, p), one row for each item of Y, got {describe(V)}"
+        )
+    if tensors and is_torch(X) and V.device != X.device:
+        raise InputError(f"{name}: expected X's device {X.device}, got {V.device}: move it with {name}.to(X.device)")
+    if tensors and V.dtype.is_complex:
+        _check_finite(sys.modules["torch"].view_as_real(V.resolve_conj()), name)
+    elif not tensors and V.dtype.kind == "c":
+        _check_finite(V.real, name)
+        _check_finite(V.imag, name)
+    elif tensors or V.dtype.kind == "f":
+        _check_finite(V, name)
+    return V
+
+
+def _numbers(V: Any, name: str) -> np.ndarray:
+    """`V` as a NumPy array of numbers of any kind."""
+    if isinstance(V, np.ma.MaskedArray):
+        raise InputError(f"{name}: expected a plain array, got a masked one, whose mask would be lost: fill it")
+    if is_sparse(V):
+        raise InputError(f"{name}: expected a dense array, got {describe(V)}: pass {name}.toarray()")
+    try:
+        array = np.asarray(V)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{name}: expected numbers, got {describe(V)}, which is no array: {error}") from None
+    if array.dtype.kind not in "biufc":
+        raise InputError(f"{name}: expected numbers, got {describe(array)}")
+    return array
+
+
 def float_dtype(X: object) -> np.dtype[Any]:
     """The NumPy dtype a Gram matrix of `X` has: that of a float array, else float64."""
     dtype = getattr(X, "dtype", None)

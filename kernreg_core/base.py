@@ -32,18 +32,18 @@ if TYPE_CHECKING:
 
 
 class provides:
-    """Decorator: the method exists only while the object's ``capabilities`` hold the name.
+    """Decorator: the method exists only while the object's ``capabilities`` hold the name, or one of the names.
 
     Elsewhere the attribute is absent (AttributeError), so ``hasattr`` and whoever probes for the
     method get the truth.
 
     Parameters
     ----------
-    capability : str
+    *capabilities : str
     """
 
-    def __init__(self, capability: str) -> None:
-        self.capability = capability
+    def __init__(self, *capabilities: str) -> None:
+        self.capabilities = capabilities
         self.function: Callable[..., Any] | None = None
 
     def __call__(self, function: Callable[..., Any]) -> Any:
@@ -58,12 +58,18 @@ class provides:
     def __get__(self, obj: Any, owner: type | None = None) -> Any:
         if obj is None:
             return self.function
-        if self.capability not in obj.capabilities:
+        has = obj.capabilities
+        if not any(name in has for name in self.capabilities):
             raise AttributeError(
-                f"{obj!r} has no {self.name!r}: it lacks the capability {self.capability!r}"
-                f" (it has: {', '.join(sorted(obj.capabilities)) or 'none'})"
+                f"{obj!r} has no {self.name!r}: it lacks the capability {' or '.join(map(repr, self.capabilities))}"
+                f" (it has: {', '.join(sorted(has)) or 'none'}){self._reason(obj)}"
             )
         return MethodType(self.function, obj)  # type: ignore[arg-type]
+
+    def _reason(self, obj: Any) -> str:
+        """What the object itself says about the absence, where it has something to say."""
+        explain = getattr(obj, "_why_absent", None)
+        return f": {reason}" if explain is not None and (reason := explain(self.name)) else ""
 
 
 def mirror_upper(K: np.ndarray, block: int = 256) -> np.ndarray:

@@ -7,9 +7,6 @@ any callable instance ``k(X, Y) -> (n, m)``, also of another library.
 from __future__ import annotations
 
 import math
-import numbers
-import sys
-import warnings
 from collections.abc import Callable, Iterable
 from functools import reduce
 from typing import Any, TypeVar
@@ -17,12 +14,14 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ._composite import Composite
-from ._features import all_features, side_by_side, tensor_product
-from ._parts import METHODS, capabilities_of, diagonal, is_kernel_like, split_parts
-from .arrays import describe, is_sparse, is_torch
+from ._features import all_features, are_independent, side_by_side, tensor_product
+from ._parts import METHODS, capabilities_of, is_kernel_like, split_parts
+from ._unary import Normalized, Power, Scaled
+from .arrays import describe
 from .base import BaseKernel, provides
-from .errors import InputError, KernregWarning, ParameterError
-from .params import typable
+from .errors import ParameterError
+
+__all__ = ["Normalized", "Power", "Product", "Scaled", "Sum", "added", "multiplied", "normalize", "scaled"]
 
 _C = TypeVar("_C", bound="Composite")
 _EVERY = ("symmetric", "psd", "cpd", "stationary", "differentiable")
@@ -81,7 +80,9 @@ class Sum(_Terms):
 
     Notes
     -----
-    Features are the terms' features side by side. ``a + b + c`` is flat: its third term is
+    Features are the terms' features side by side; where some of them are random they estimate the
+    sum. Frequencies of a sum of stationary kernels are the mixture of the terms' frequencies.
+    ``a + b + c`` is flat: its third term is
     reached as ``k3``, its parameters as ``k3__lengthscale``. The sum of positive definite kernels
     is positive definite [1]_.
 
@@ -100,10 +101,11 @@ class Sum(_Terms):
     """
 
     _operator = " + "
+    _mixes = True
 
     @property
     def capabilities(self) -> frozenset[str]:  # type: ignore[override]
-        found = self._shared_capabilities(*_EVERY, *METHODS)
+        found = self._shared_capabilities(*_EVERY, *METHODS.keys() - {"features"}) | self._feature_capability()
         if all({"psd", "cpd"} & capabilities_of(part) for part in self.parts()) and "psd" not in found:
             found.add("cpd")  # what is positive definite is so conditionally
         return frozenset(found)
@@ -118,10 +120,13 @@ class Sum(_Terms):
         parts = self.parts()
         return sum(part.diag(x) for part, x in zip(parts, split_parts(X, len(parts)), strict=True))
 
-    @provides("features")
+    @provides("features", "random_features")
     def features(self, X: Any, basis: Any = None) -> Any:
         """The terms' features side by side, shape (n, D1 + D2 + ...)."""
         return side_by_side(all_features(self.parts(), X, basis))
+
+    def _joined_width(self, widths: list[int]) -> int:
+        return sum(widths)
 
     @provides("matvec")
     def matvec(self, X: Any, V: Any, Y: Any = None) -> Any:
@@ -148,7 +153,11 @@ class Product(_Terms):
     Notes
     -----
     Features are the tensor product of the factors' features; ``features`` raises InputError above
-    65,536 columns. The product of positive definite kernels is positive definite (Schur) [1]_.
+    65,536 columns. Random features need factors that draw independently: different objects, each with
+    an ``rng`` of its own (with one seed for both the product of the estimates would be biased, so that
+    the product then has none). Frequencies of a product of stationary kernels are sums of the factors'.
+
+    The product of positive definite kernels is positive definite (Schur) [1]_.
 
     References
     ----------
@@ -170,7 +179,19 @@ class Product(_Terms):
     def capabilities(self) -> frozenset[str]:  # type: ignore[override]
         # conditional positive definiteness is not kept by products
         found = self._shared_capabilities("symmetric", "psd", "stationary", "differentiable", "normalized")
-        return frozenset(found | self._shared_capabilities("diag", "features", "gradients"))
+        return frozenset(found | self._shared_capabilities("diag", "gradients") | self._feature_capability())
+
+    def _feature_capability(self) -> set[str]:
+        found = super()._feature_capability()
+        return set() if "random_features" in found and not are_independent(self.parts()) else found
+
+    def _why_absent(self, name: str) -> str:
+        if name != "features" or not super()._feature_capability():
+            return ""
+        return (
+            "its factors draw random features from one rng, and the product of their estimates would be biased: "
+            "give each factor an rng of its own"
+        )
 
     def evaluate(self, X: Any, Y: Any) -> Any:
         return _reduce(self._evaluated(X, Y), np.multiply, lambda a, b: a * b)
@@ -182,10 +203,13 @@ class Product(_Terms):
         parts = self.parts()
         return math.prod(part.diag(x) for part, x in zip(parts, split_parts(X, len(parts)), strict=True))
 
-    @provides("features")
+    @provides("features", "random_features")
     def features(self, X: Any, basis: Any = None) -> Any:
         """The tensor product of the factors' features, shape (n, D1 D2 ...)."""
         return tensor_product(all_features(self.parts(), X, basis))
+
+    def _joined_width(self, widths: list[int]) -> int:
+        return math.prod(widths)
 
     def _all_gradients(self, X: Any, Y: Any) -> tuple[Any, Any, Any, Any]:
         return reduce(_product_rule, self._gradients(X, Y))
@@ -196,286 +220,6 @@ class Product(_Terms):
         if isinstance(part, Scaled):
             return not first
         return not isinstance(part, BaseKernel) and " " in repr(part)
-
-
-class _Unary(Composite):
-    kernel: Any
-
-    def parts(self) -> list[Any]:
-        """The one kernel inside."""
-        return [self.kernel]
-
-    def _inner(self) -> str:
-        text = repr(self.kernel)
-        return f"({text})" if isinstance(self.kernel, Composite) and not isinstance(self.kernel, Normalized) else text
-
-
-class Scaled(_Unary):
-    """k(x, y) = variance * k0(x, y): what ``2 * k`` gives.
-
-    Parameters
-    ----------
-    kernel : kernel
-    variance : float
-        Any finite number; below 0 the result is not positive definite.
-
-    Raises
-    ------
-    ParameterError
-        If `variance` is no finite number.
-
-    References
-    ----------
-    .. [1] N. Aronszajn, "Theory of reproducing kernels", Trans. AMS 68, 1950, section I.5.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from kernreg_core.composites import Scaled
-    >>> Scaled(kernel=lambda X, Y: X @ Y.T, variance=3.0)(np.eye(2))
-    array([[3., 0.],
-           [0., 3.]])
-    """
-
-    def __init__(self, *, kernel: Any, variance: float = 1.0) -> None:
-        self.kernel = kernel
-        self.variance = variance
-
-    @property
-    def capabilities(self) -> frozenset[str]:  # type: ignore[override]
-        found = self._shared_capabilities("symmetric", "stationary", "differentiable", "diag", "matvec", "gradients")
-        if self._factor() >= 0:
-            found |= self._shared_capabilities("psd", "cpd", "features")
-        if self._factor() == 1:
-            found |= self._shared_capabilities("normalized")
-        return frozenset(found)
-
-    def _factor(self) -> float:
-        value: Any = self.variance
-        if is_torch(value) and value.ndim == 0 and not value.dtype.is_complex:
-            value = value.item()
-        if not isinstance(value, numbers.Real) or isinstance(value, bool) or not math.isfinite(value):
-            raise ParameterError(f"variance: expected a finite number, got {describe(value)}")
-        return float(value)
-
-    def _times(self, K: Any) -> Any:
-        # a Python float keeps float32; a tensor keeps its gradient
-        return K * (self.variance if is_torch(self.variance) and is_torch(K) else self._factor())
-
-    def evaluate(self, X: Any, Y: Any) -> Any:
-        (K,) = self._evaluated(X, Y)
-        return self._times(K)
-
-    @provides("diag")
-    def diag(self, X: Any) -> Any:
-        """The scaled diagonal, shape (n,)."""
-        X, _ = self.check_items(X)
-        return self._times(self.kernel.diag(*split_parts(X, 1)))
-
-    @provides("features")
-    def features(self, X: Any, basis: Any = None) -> Any:
-        """sqrt(variance) times the kernel's features."""
-        (found,) = all_features([self.kernel], X, basis)
-        variance: Any = self.variance
-        keeps_gradient = is_torch(variance) and is_torch(found)
-        return found * (variance.sqrt() if keeps_gradient else math.sqrt(self._factor()))
-
-    @provides("matvec")
-    def matvec(self, X: Any, V: Any, Y: Any = None) -> Any:
-        """k(X, Y) V."""
-        X, Y = self.check_items(X, Y)
-        ((kernel, x, y),) = self._sides(X, Y)
-        return self._times(kernel.matvec(x, V, None if y is x else y))
-
-    def _all_gradients(self, X: Any, Y: Any) -> tuple[Any, Any, Any, Any]:
-        k, gx, gy, gxy = (self._times(column) for column in self._gradients(X, Y)[0])
-        return k, gx, gy, gxy
-
-    def __repr__(self) -> str:
-        if not isinstance(self.kernel, BaseKernel) or not _is_number(self.variance):
-            return super().__repr__()
-        return f"{typable(self.variance)} * {self._inner()}"
-
-
-class Power(_Unary):
-    """k(x, y) = k0(x, y)^exponent.
-
-    Parameters
-    ----------
-    kernel : kernel
-    exponent : float
-        Above 0. Positive definiteness is kept, and features exist, for a whole number.
-
-    Raises
-    ------
-    ParameterError
-        If `exponent` is no finite number above 0.
-
-    References
-    ----------
-    .. [1] N. Aronszajn, "Theory of reproducing kernels", Trans. AMS 68, 1950, section I.8.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from kernreg_core.composites import Power
-    >>> Power(kernel=lambda X, Y: X @ Y.T, exponent=3)(2 * np.eye(2), np.eye(2))
-    array([[8., 0.],
-           [0., 8.]])
-    """
-
-    def __init__(self, *, kernel: Any, exponent: float = 2) -> None:
-        self.kernel = kernel
-        self.exponent = exponent
-
-    def _whole(self) -> int | None:
-        value = self.exponent
-        if not isinstance(value, numbers.Real) or isinstance(value, bool) or not math.isfinite(value) or value <= 0:
-            raise ParameterError(f"exponent: expected a finite number above 0, got {describe(value)}")
-        return int(value) if value == int(value) else None
-
-    @property
-    def capabilities(self) -> frozenset[str]:  # type: ignore[override]
-        found = self._shared_capabilities("symmetric", "stationary", "diag", "normalized")
-        if self._whole() is not None:
-            found |= self._shared_capabilities("psd", "differentiable", "features", "gradients")
-        return frozenset(found)
-
-    def _raised(self, K: Any) -> Any:
-        whole = self._whole()
-        if whole is None and not _is_complex(K) and bool((K < 0).any()):
-            raise InputError(
-                f"exponent: {self.exponent} of a negative kernel value is no real number: "
-                "take a whole exponent, or a kernel that is never negative"
-            )
-        return K ** (whole if whole is not None else float(self.exponent))
-
-    def evaluate(self, X: Any, Y: Any) -> Any:
-        (K,) = self._evaluated(X, Y)
-        return self._raised(K)
-
-    @provides("diag")
-    def diag(self, X: Any) -> Any:
-        """The diagonal raised to the exponent, shape (n,)."""
-        X, _ = self.check_items(X)
-        return self._raised(self.kernel.diag(*split_parts(X, 1)))
-
-    @provides("features")
-    def features(self, X: Any, basis: Any = None) -> Any:
-        """The exponent-fold tensor product of the kernel's features."""
-        (found,) = all_features([self.kernel], X, basis)
-        return tensor_product([found] * (self._whole() or 1))
-
-    def _all_gradients(self, X: Any, Y: Any) -> tuple[Any, Any, Any, Any]:
-        ((k, gx, gy, gxy),) = self._gradients(X, Y)
-        p = self._whole() or 1
-        if p == 1:
-            return k, gx, gy, gxy
-        slope, bend = (p * k ** (p - 1))[..., None], (p * (p - 1) * k ** (p - 2))[..., None, None]
-        outer = gx[..., :, None] * gy[..., None, :]
-        return k**p, slope * gx, slope * gy, slope[..., None] * gxy + bend * outer
-
-    def __repr__(self) -> str:
-        if not isinstance(self.kernel, BaseKernel) or not _is_number(self.exponent):
-            return super().__repr__()
-        return f"{self._inner()} ** {typable(self.exponent)}"
-
-
-class Normalized(_Unary):
-    """k(x, y) = k0(x, y) / sqrt(k0(x, x) k0(y, y)): the cosine in feature space.
-
-    Parameters
-    ----------
-    kernel : kernel
-        With k0(x, x) >= 0.
-
-    Raises
-    ------
-    InputError
-        If some k0(x, x) is negative.
-
-    Notes
-    -----
-    An item with k0(x, x) = 0 (a zero vector under a linear kernel, a graph with nothing to
-    count) has no direction: its row and its diagonal are 0, and a KernregWarning says so.
-
-    References
-    ----------
-    .. [1] J. Shawe-Taylor and N. Cristianini, "Kernel Methods for Pattern Analysis", 2004, section 5.1.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from kernreg_core.composites import Normalized
-    >>> Normalized(kernel=lambda X, Y: X @ Y.T)(np.array([[3.0], [-2.0]]))
-    array([[ 1., -1.],
-           [-1.,  1.]])
-    """
-
-    def __init__(self, *, kernel: Any) -> None:
-        self.kernel = kernel
-
-    @property
-    def capabilities(self) -> frozenset[str]:  # type: ignore[override]
-        found = self._shared_capabilities("symmetric", "psd", "stationary", "differentiable", "features")
-        return frozenset(found | {"normalized", "diag"})
-
-    def check_parameters(self, X: Any) -> None:
-        super().check_parameters(X)
-        if "matrix_valued" in capabilities_of(self.kernel):
-            raise ParameterError(f"kernel: expected one with scalar values, got the matrix-valued {self.kernel!r}")
-
-    def evaluate(self, X: Any, Y: Any) -> Any:
-        (K,) = self._evaluated(X, Y)
-        left = self._norms(split_parts(X, 1)[0], K)
-        right = left if Y is X else self._norms(split_parts(Y, 1)[0], K)
-        K = K / left[:, None] / right[None, :]
-        if Y is X:
-            return _with_unit_diagonal(K, left)
-        return K
-
-    def _norms(self, X: Any, like: Any) -> Any:
-        """sqrt(k0(x, x)) of each item, infinity where it is 0, so that the quotient is 0 there."""
-        squared = diagonal(self.kernel, X)
-        if bool((squared < 0).any()):
-            where = int((squared < 0).nonzero()[0].reshape(-1)[0])
-            raise InputError(
-                f"{self.kernel!r}: expected k(x, x) >= 0 for a normalised kernel, got {float(squared[where]):g} "
-                f"at item {where}: the kernel is not positive semi-definite there"
-            )
-        if not bool((squared > 0).all()):
-            warnings.warn(
-                f"{self.kernel!r}: {int((squared == 0).sum())} item(s) have k(x, x) = 0 and no direction; "
-                "their rows are 0. Drop these items to silence this",
-                KernregWarning,
-                stacklevel=2,
-            )
-        if is_torch(squared):
-            return squared.where(squared > 0, float("inf")).sqrt()
-        return np.sqrt(np.where(squared > 0, squared, np.inf)).astype(like.dtype, copy=False)
-
-    @provides("diag")
-    def diag(self, X: Any) -> Any:
-        """1 for each item, 0 where k0(x, x) is 0; shape (n,)."""
-        X, _ = self.check_items(X)
-        squared = diagonal(self.kernel, *split_parts(X, 1))
-        return (squared > 0).to(squared.dtype) if is_torch(squared) else (squared > 0).astype(squared.dtype)
-
-    @provides("features")
-    def features(self, X: Any, basis: Any = None) -> Any:
-        """The kernel's features, each row divided by its norm."""
-        (found,) = all_features([self.kernel], X, basis)
-        if is_torch(found):
-            norm = found.norm(dim=1, keepdim=True)
-            return found / norm.where(norm > 0, float("inf"))
-        if is_sparse(found):
-            norm = np.sqrt(np.asarray(found.multiply(found.conj()).sum(axis=1)).real.ravel())
-            return found.multiply(1.0 / np.where(norm > 0, norm, np.inf)[:, None]).tocsr()
-        norm = np.linalg.norm(found, axis=1, keepdims=True)
-        return found / np.where(norm > 0, norm, np.inf)
-
-    def __repr__(self) -> str:
-        return f"normalize({self.kernel!r})"
 
 
 def normalize(kernel: Any) -> Normalized:
@@ -500,14 +244,6 @@ def scaled(kernel: Any, variance: Any) -> Scaled:
     found = Scaled(kernel=kernel, variance=variance.item() if isinstance(variance, np.generic) else variance)
     found._factor()
     return found
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
-
-
-def _is_complex(K: Any) -> bool:
-    return bool(K.dtype.is_complex) if is_torch(K) else K.dtype.kind == "c"
 
 
 def _flat(kernel: Any, kind: type[_Terms]) -> list[Any]:
@@ -544,12 +280,3 @@ def _product_rule(a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, Any, Any
         ay * kb[..., None] + ka[..., None] * by,
         axy * kb[..., None, None] + outer + ka[..., None, None] * bxy,
     )
-
-
-def _with_unit_diagonal(K: Any, norms: Any) -> Any:
-    if is_torch(K):
-        torch = sys.modules["torch"]
-        eye = torch.eye(K.shape[0], dtype=torch.bool, device=K.device)
-        return torch.where(eye, torch.isfinite(norms).to(K.dtype)[:, None], K)
-    np.fill_diagonal(K, np.isfinite(norms))
-    return K

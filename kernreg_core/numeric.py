@@ -11,7 +11,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ._linalg import Array, PCGResult, count, floating, generator, pcg, pivoted_cholesky, square
+from ._linalg import Array, PCGResult, count, floating, generator, pcg, square
+from ._pivoted import pivoted_cholesky
 from .errors import InputError
 
 __all__ = ["PCGResult", "fwht", "nearest_psd", "orthogonal_gaussian", "pcg", "pivoted_cholesky", "simplex_gaussian"]

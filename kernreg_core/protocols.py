@@ -108,6 +108,13 @@ class HasSpectralSample(Protocol):
         """`n` frequencies in `d` dimensions, shape (n, d), from the normalised spectral density."""
 
 
+class HasSpectralInverse(Protocol):
+    """What a ``stationary`` kernel may give for quasi-Monte Carlo features: its spectral law as a map of the cube."""
+
+    def spectral_inverse(self, d: int) -> Any:
+        """``(m, inverse)``: points of the unit cube with m coordinates, (n, m), go to frequencies, (n, d)."""
+
+
 class Trainable(Protocol):
     """``trainable``: learnt state, made at first use."""
 

@@ -67,6 +67,8 @@ TAGS = {
     "regression": "predicts numbers",
     "classification": "predicts classes",
     "decomposition": "finds components",
+    "clustering": "groups items",
+    "novelty": "says how unlike the others an item is",
     "large_scale": "made for more rows than a Gram matrix allows",
     "gaussian_process": "a Gaussian process model",
     "quadrature": "integrates functions",

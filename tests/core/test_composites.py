@@ -292,6 +292,20 @@ def test_a_running_total_never_overwrites_what_a_part_returned():
     assert cached[0, 0] == 1
 
 
+def test_a_scaled_kernel_is_filled_in_place_where_the_kernel_inside_is():
+    X, Y = np.random.default_rng(0).standard_normal((7, 2)), np.ones((3, 2))
+    inner = sample_kernels.Filled()
+    out = np.empty((7, 3))
+    (2.5 * inner).into(X, Y, out)
+    np.testing.assert_allclose(out, 2.5 * inner(X, Y), rtol=1e-15)
+    np.testing.assert_allclose((2.5 * inner)(X), 2.5 * inner(X), rtol=1e-15)
+    assert (3 * (2.5 * inner))(X.astype(np.float32)).dtype == np.float32
+    for plain in (2.5 * Rbf(), Scaled(kernel=lambda X, Y: X @ Y.T), 2.5 * Prepared()):
+        assert not hasattr(plain, "into")
+    with pytest.raises(kr.InputError, match="NaN"):
+        (2.5 * inner)(X * np.nan)
+
+
 def test_a_foreign_first_term_is_typed_back_as_a_call():
     def dot(X, Y):
         return X @ Y.T

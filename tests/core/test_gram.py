@@ -246,6 +246,79 @@ def test_matvec_of_many_rows_is_cut(monkeypatch):
     np.testing.assert_allclose(kr.matvec(Prepared(), WORDS, V[:7]), Prepared()(WORDS) @ V[:7], rtol=1e-12)
 
 
+class Pairs(Rbf):
+    """Remembers the shapes it was asked for."""
+
+    def __init__(self, *, lengthscale=1.0):
+        super().__init__(lengthscale=lengthscale)
+        self.shapes = []
+
+    def evaluate(self, X, Y):
+        self.shapes.append((len(X), len(Y)))
+        return super().evaluate(X, Y)
+
+
+def test_a_product_uses_each_tile_of_a_symmetric_matrix_twice(monkeypatch):
+    monkeypatch.setattr("kernreg_core._gram._PRODUCT_TILE", 8)
+    V = RNG.standard_normal((23, 2))
+    kernel = Pairs()
+    np.testing.assert_allclose(kr.matvec(kernel, X, V), Rbf()(X) @ V, rtol=1e-12)
+    assert sum(n * m for n, m in kernel.shapes) == 23 * 23 - (8 * 8 + 2 * 8 * 7)
+    kernel = Pairs()
+    np.testing.assert_allclose(kr.matvec(kernel, X, V, X.copy()), Rbf()(X) @ V, rtol=1e-12)
+    assert sum(n * m for n, m in kernel.shapes) == 23 * 23
+
+
+def test_tiles_of_a_product_are_small():
+    long = np.linspace(0.0, 1.0, 1500)[:, None]
+    kernel = Pairs()
+    np.testing.assert_allclose(kr.matvec(kernel, long, long), Rbf()(long) @ long, rtol=1e-12)
+    assert max(max(shape) for shape in kernel.shapes) == 1024
+
+
+class Hermitian(kr.BaseKernel):
+    """exp(i (x - y)) of the first features: equal to its conjugate transpose, not to its transpose."""
+
+    capabilities = frozenset({"symmetric", "psd", "complex"})
+
+    def evaluate(self, X, Y):
+        if isinstance(X, np.ndarray):
+            return np.exp(1j * (X[:, None, 0] - Y[None, :, 0]))
+        return (1j * (X[:, None, 0] - Y[None, :, 0])).exp()
+
+
+@pytest.mark.parametrize("tile", [5, 64])
+def test_products_of_complex_values(monkeypatch, tile):
+    monkeypatch.setattr("kernreg_core._gram._PRODUCT_TILE", tile)
+    V = RNG.standard_normal((23, 2)) + 1j * RNG.standard_normal((23, 2))
+    K = np.exp(1j * np.subtract.outer(X[:, 0], X[:, 0]))
+    np.testing.assert_allclose(kr.matvec(Hermitian(), X, V), K @ V, atol=1e-12)
+    np.testing.assert_allclose(kr.matvec(Hermitian(), X, V.real), K @ V.real, atol=1e-12)
+    np.testing.assert_allclose(kr.matvec(Rbf(), X, V), Rbf()(X) @ V, atol=1e-12)
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    T, W = torch.tensor(X), torch.tensor(V)
+    np.testing.assert_allclose(kr.matvec(Hermitian(), T, W).numpy(), K @ V, atol=1e-12)
+    np.testing.assert_allclose(kr.matvec(Rbf(), T, W).numpy(), Rbf()(X) @ V, atol=1e-12)
+
+
+def test_the_dtype_of_a_product_and_the_precision_of_its_sums(monkeypatch):
+    monkeypatch.setattr("kernreg_core._gram._PRODUCT_TILE", 1)
+
+    def ones(A, B):
+        return np.ones((len(A), len(B)), np.float32)
+
+    V = np.ones(23, np.float32)
+    V[0] = 2.0**24  # in single precision nothing that is added to it counts
+    assert kr.matvec(ones, X, V).dtype == np.float32
+    assert (kr.matvec(ones, X, V) == 2.0**24 + 22).all()
+    assert kr.matvec(ones, X, np.ones(23)).dtype == np.float64
+    assert kr.matvec(lambda A, B: np.ones((len(A), len(B)), int), X, np.ones(23, int)).dtype == np.int64
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    T = torch.tensor(X, dtype=torch.float32)
+    assert kr.matvec(Rbf(), T, torch.ones(23, dtype=torch.float64)).dtype == torch.float64
+    assert kr.matvec(Rbf(), T, torch.ones(23, dtype=torch.int64)).dtype == torch.float32
+
+
 def test_a_plan_says_what_a_run_takes():
     plan = kr.plan(Rbf(), X, tile=10)
     assert (plan.shape, plan.tiles, plan.bytes, plan.dtype) == ((23, 23), 6, 23 * 23 * 8, "float64")
@@ -382,6 +455,10 @@ def test_an_out_with_a_rank_too_many_is_refused():
         (Rbf(), ["text"] * 23, kr.InputError, "V: expected numbers"),
         (Rbf(), np.ones((23, 1, 1)), kr.InputError, "V: expected shape"),
         (Rbf(), 3.0, kr.InputError, "V: expected shape"),
+        (Rbf(), np.full(23, np.nan), kr.InputError, "V: expected finite numbers, got 23 that are NaN"),
+        (Rbf(), np.full(23, 1j * np.inf), kr.InputError, "V: expected finite numbers"),
+        (Rbf(), [[1.0], [2.0, 3.0]], kr.InputError, "V: expected numbers, got list of length 2, which is no array"),
+        (Rbf(), np.ma.masked_equal(np.ones(23), 2), kr.InputError, "V: expected a plain array, got a masked one"),
         (Blocks(), np.ones(23), kr.InputError, "expected scalar values for a product"),
         (lambda X, Y: np.ones(3), np.ones(23), kr.InputError, "expected a Gram matrix"),
     ],

@@ -374,6 +374,62 @@ def test_random_pivots_in_single_precision():
     assert factor.dtype == np.float32
 
 
+def test_blocks_of_pivots_are_the_greedy_ones():
+    """With the largest residual outside as a bound, a block takes what one at a time would have taken."""
+    for dtype in (np.float64, np.complex128):
+        k = random_psd(3, 60, 40, dtype)
+        factor, pivots = pivoted_cholesky(None, k, 25)
+        for block in (2, 7, 60):
+            for entries in (None, lambda index, k=k: k[np.ix_(index, index)]):
+                found, order = pivoted_cholesky(k.diagonal(), lambda j, k=k: k[:, j], 25, block=block, entries=entries)
+                assert np.array_equal(order, pivots)
+                assert np.abs(found - factor).max() < 1e-9
+        assert pivoted_cholesky(None, k, 60, block=9)[0].shape == (60, 40)  # stops at the rank, as one by one
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+@pytest.mark.parametrize("block", [2, 8, 25])
+def test_random_blocks_reproduce_their_columns(block, dtype):
+    k = random_psd(4, 50, 30, dtype)
+    for entries in (None, lambda index: k[np.ix_(index, index)]):
+        asked = []
+
+        def columns(index, asked=asked):
+            asked.extend(index.tolist() if np.ndim(index) else [int(index)])
+            return k[:, index]
+
+        factor, pivots = pivoted_cholesky(
+            k.diagonal(), columns, 25, method="random", rng=1, tol=0, block=block, entries=entries
+        )
+        assert len(set(pivots.tolist())) == 25
+        assert np.abs((factor @ factor.conj().T - k)[:, pivots]).max() <= 1e-9 * np.abs(k).max()
+        assert not np.triu(factor[pivots], 1).any()
+        assert np.linalg.eigvalsh(k - factor @ factor.conj().T).min() > -1e-9 * np.abs(k).max()
+        if entries is not None:
+            assert asked == pivots.tolist()  # no column of a proposal that was turned down
+
+
+def test_random_blocks_have_the_law_of_single_pivots():
+    """By enumeration of the first two pivots."""
+    k = np.array([[1.0, 0.9, 0.1], [0.9, 1.2, 0.3], [0.1, 0.3, 2.0]])
+    counts = np.zeros((3, 3))
+    for seed in range(3000):
+        i, j = pivoted_cholesky(None, k, 2, method="random", rng=seed, tol=0, block=2)[1]
+        counts[i, j] += 1
+    for i in range(3):
+        left = k.diagonal() - k[i] ** 2 / k[i, i]
+        left[i] = 0
+        p = k[i, i] / np.trace(k) * left / left.sum()
+        assert (np.abs(counts[i] - 3000 * p) <= 5 * np.sqrt(3000 * p * (1 - p)) + 1e-9).all()
+
+
+def test_a_block_takes_no_more_columns_than_the_tolerance_asks_for():
+    k = np.diag([8.0, 4.0, 2.0, 1.0, 0.5])
+    for tol, expected in ((0.5, 1), (0.3, 2), (0.2, 3), (0.0, 5)):
+        for block in (1, 3, 5):
+            assert pivoted_cholesky(None, k, 5, tol=tol, block=block)[1].tolist() == list(range(expected))
+
+
 def test_pivoted_cholesky_of_zero_has_no_column():
     factor, pivots = pivoted_cholesky(None, np.zeros((4, 4)), 2)
     assert factor.shape == (4, 0)
@@ -391,6 +447,9 @@ def test_pivoted_cholesky_of_zero_has_no_column():
         ((None, np.eye(2), 0), {}, "rank"),
         ((None, np.eye(2), 1), {"method": "best"}, "method"),
         ((None, np.eye(2), 1), {"tol": -1}, "tol"),
+        ((None, np.eye(2), 1), {"block": 0}, "block"),
+        ((np.ones(2), lambda j: np.ones((3, 2)), 2), {"block": 2}, "columns\\(2 items\\)"),
+        ((np.ones(2), lambda j: np.eye(2), 2), {"block": 2, "entries": lambda j: np.eye(3)}, "entries"),
         ((None, np.ones((2, 3)), 1), {}, "square"),
     ],
 )

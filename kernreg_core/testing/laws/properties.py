@@ -242,6 +242,7 @@ def stationary_diagonal_is_constant(subject: Subject, X: Any) -> None:
     assert_close(diagonal, np.broadcast_to(diagonal[:1], diagonal.shape), "the diagonal of k(X)", kind="rounding")
 
 
+_DRAWS = 4000
 _HAS_SPECTRUM = all_of(offers("spectral_sample"), on_arrays, lambda subject: subject.domain == "vectors")
 
 
@@ -267,16 +268,33 @@ def spectral_sample_follows_its_rng(subject: Subject) -> None:
 @law("kernel", "stationary", applies=all_of(_HAS_SPECTRUM, exact))
 def spectral_sample_reproduces_the_kernel(subject: Subject) -> None:
     """The mean of exp(i w . (x - y)) over sampled frequencies w is k(x, y) / k(0), within 5 standard errors."""
+    d = subject.X.shape[1]
+    _assert_frequencies(subject, np.asarray(subject.make().spectral_sample(_DRAWS, d, np.random.default_rng(0))))
+
+
+@law("kernel", "stationary", applies=all_of(_HAS_SPECTRUM, exact, offers("spectral_inverse")))
+def spectral_inverse_reproduces_the_kernel(subject: Subject) -> None:
+    """spectral_inverse(d) takes uniform points to frequencies of the kernel, finite up to the faces of the cube."""
+    d = subject.X.shape[1]
+    m, inverse = subject.make().spectral_inverse(d)
+    assert m >= 1, f"spectral_inverse({d}) asks for points of {m} coordinates"
+    for edge in (2.0**-53, 1.0 - 2.0**-53):
+        found = np.asarray(inverse(np.full((2, m), edge)))
+        assert found.shape == (2, d), f"frequencies of two points have shape {found.shape}, expected {(2, d)}"
+        assert np.isfinite(found).all(), f"the frequency of the point whose coordinates are {edge:.17g} is not finite"
+    _assert_frequencies(subject, np.asarray(inverse(np.random.default_rng(0).uniform(2.0**-53, 1.0, (_DRAWS, m)))))
+
+
+def _assert_frequencies(subject: Subject, w: np.ndarray) -> None:
+    """Assert that the mean of exp(i w . (x - y)) is k(x, y) / k(0), within 5 standard errors."""
     X = subject.X
-    n, draws = len(X), 4000
     K = values(subject.make()(X))
     K = K / K[0, 0].real
-    w = np.asarray(subject.make().spectral_sample(draws, X.shape[1], np.random.default_rng(0)))
-    rows, columns = np.triu_indices(n, 1)
+    rows, columns = np.triu_indices(len(X), 1)
     phases = np.exp(1j * ((X[rows] - X[columns]) @ w.T))
     waves = phases if K.dtype.kind == "c" else phases.real
     errors = np.abs(waves.mean(axis=1) - K[rows, columns])
-    sigma = waves.std(axis=1, ddof=1) / np.sqrt(draws)
+    sigma = waves.std(axis=1, ddof=1) / np.sqrt(len(w))
     sigmas = tolerance(K).sigmas
     worst = int(np.argmax(errors - sigmas * sigma))
     assert errors[worst] <= sigmas * sigma[worst] + tolerance(K).value, (

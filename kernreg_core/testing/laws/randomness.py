@@ -1,6 +1,7 @@
 """Random features, and kernels whose values are themselves estimates.
 
-Conventions. An ``rng`` is a parameter (of a part, ``part__rng``), set with ``set_params``. Values of a
+Conventions. An ``rng`` is a parameter (of a part, ``part__rng``), set with ``set_params``; so is ``n_features``,
+which a composite has of its parts alone. Values of a
 stochastic kernel are a function of its parameters, its entropy and the items of the call, so that
 neither the order of calls nor the process matters. What decides its accuracy is the parameter
 ``shots``, ``n_features``, ``n_samples`` or ``n_walks``, whichever it has first. The exact values are
@@ -48,11 +49,23 @@ def _has_rng(subject: Subject) -> bool:
 # random_features
 
 
+def _widths(obj: Any, width: int, of_parts: tuple[int, int]) -> dict[str, int]:
+    """Parameters that make features `width` wide.
+
+    A composite has those of its parts, and a product as many features as its factors' numbers multiply to: each part
+    gets the first of `of_parts` where there are up to two, the second where there are more.
+    """
+    names = [name for name in parameters_of(obj) if name.rpartition("__")[2] == "n_features"]
+    if "n_features" in names or not names:
+        return {"n_features": width}
+    return dict.fromkeys(names, of_parts[len(names) > 2])
+
+
 def _estimate(X: Any, Y: Any) -> Any:
     return lambda obj: feature_product(_left(obj, X), _right(obj, Y))
 
 
-@law("kernel", "random_features", generated=True)
+@law("kernel", "random_features", generated=True, applies=offers("n_features"))
 def random_features_have_their_width(subject: Subject, X: Any) -> None:
     """features(X) has shape (n, n_features) and is finite."""
     obj = subject.make()
@@ -62,7 +75,11 @@ def random_features_have_their_width(subject: Subject, X: Any) -> None:
     assert np.isfinite(values(found)).all(), "features have values that are not finite"
 
 
-@law("kernel", "random_features", applies=_has_rng)
+def _has_width(subject: Subject) -> bool:
+    return _has_rng(subject) and "n_features" in parameters_of(made(subject))
+
+
+@law("kernel", "random_features", applies=_has_width)
 def random_features_are_as_wide_as_asked(subject: Subject) -> None:
     """set_params(n_features=...) changes the width of what is drawn, before and after the first draw."""
     X = few(subject)
@@ -133,7 +150,8 @@ def random_features_are_unbiased(subject: Subject) -> None:
     assert_mean(samples(subject, _estimate(X, Y), _SEEDS), expected, "features at their own width")
     if stated is None:
         width = 1024 if expensive(subject) else 4096  # so many show a bias of 1 % at 9 standard errors
-        assert_mean(samples(subject, _estimate(X, Y), 64, n_features=width), expected, f"{width:,} features")
+        wide = _widths(made(subject), width, (64, 16))
+        assert_mean(samples(subject, _estimate(X, Y), 64, **wide), expected, f"{max(wide.values()):,} features")
 
 
 @law("kernel", "random_features", applies=_has_rng)
@@ -142,11 +160,13 @@ def random_features_err_as_the_inverse_root(subject: Subject) -> None:
     X = few(subject)
     Y = others(X)
     K = values(subject.make()(X, Y))
-    errors = []
-    for width in (64, 1024):
-        drawn = samples(subject, _estimate(X, Y), _SEEDS, n_features=width)
+    errors, widths = [], []
+    for width, of_parts in ((64, (4, 2)), (1024, (64, 32))):
+        asked = _widths(made(subject), width, of_parts)
+        drawn = samples(subject, _estimate(X, Y), _SEEDS, **asked)
         errors.append(float(np.sqrt((np.abs(drawn - K) ** 2).mean())))
-    assert_falls_as_root(errors[0], errors[1], "64 and 1,024 features")
+        widths.append(f"{max(asked.values()):,}")
+    assert_falls_as_root(errors[0], errors[1], f"{' and '.join(widths)} features")
 
 
 @law("kernel", "random_features")

@@ -286,6 +286,20 @@ def diagonal_varies():
     return wrong(Rbf, evaluate=lambda self, X, Y: rbf(X, Y) * (1 + 1e-9 * np.arange(len(X))[:, None]))
 
 
+@mutant("spectral_inverse_reproduces_the_kernel")
+def quantiles_of_another_length_scale():
+    return wrong(Spectral, spectral_inverse=lambda self, d: Spectral(lengthscale=1.1).spectral_inverse(d))
+
+
+@mutant("spectral_inverse_reproduces_the_kernel")
+def infinite_at_the_edge_of_the_cube():
+    def spectral_inverse(self, d):
+        m, inverse = Spectral().spectral_inverse(d)
+        return m, lambda U: np.where(U < 2.0**-52, -np.inf, inverse(U))
+
+    return wrong(Spectral, spectral_inverse=spectral_inverse)
+
+
 @mutant("spectral_sample_has_its_shape")
 def frequencies_are_transposed():
     return wrong(Spectral, spectral_sample=lambda self, n, d, rng=None: Spectral().spectral_sample(d, n, rng))

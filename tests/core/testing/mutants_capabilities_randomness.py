@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from mutation import mutant
-from sound import Estimated, RandomFourier, Shots, rbf
+from sound import Estimated, RandomFourier, Shots, points, rbf
 from wrong import wrong
 
+from kernreg_core import Product
 from kernreg_core.params import entropy
+from kernreg_core.testing import subject_from
 
 
 def changed(base, change):
@@ -100,6 +102,15 @@ def biased_by_one_percent():
 @mutant("random_features_are_unbiased")
 def features_of_another_length_scale():
     return wrong(RandomFourier, features=lambda self, X, basis=None: RandomFourier.features(self, 1.02 * X))
+
+
+@mutant("random_features_are_unbiased")
+def a_product_of_one_draw_with_itself():
+    class Careless(Product):
+        capabilities = frozenset({"symmetric", "psd", "random_features"})
+
+    kernel = RandomFourier(n_features=8)
+    return subject_from(Careless(kernel, kernel), points())
 
 
 @mutant("random_features_err_as_the_inverse_root")

@@ -276,6 +276,19 @@ def precomputed_matrices_get_a_jitter():
     return solver(SymmetrisesGram)
 
 
+class SilentOnMatrices(Ridge):
+    @property
+    def predict(self):
+        if isinstance(self.kernel, str):
+            raise AttributeError("predict")
+        return super().predict
+
+
+@mutant("precomputed_agrees")
+def no_answer_from_a_matrix():
+    return solver(SilentOnMatrices)
+
+
 class LengthOfTheFirst(Ridge):
     def predict(self, X):
         found = super().predict(X)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
+from statistics import NormalDist
 
 import numpy as np
 from sample_kernels import Dot as Dot
 from sample_kernels import Rbf as Rbf
 
 import kernreg_core as kr
+from kernreg_core import normalize
 from kernreg_core.params import entropy
 
 
@@ -27,6 +29,10 @@ class Spectral(Rbf):
 
     def spectral_sample(self, n, d, rng=None):
         return np.random.default_rng(rng).standard_normal((n, d)) / self.lengthscale
+
+    def spectral_inverse(self, d):
+        quantile = np.vectorize(NormalDist().inv_cdf, otypes=[float])
+        return d, lambda U: quantile(U) / self.lengthscale
 
 
 class Foreign:
@@ -379,6 +385,10 @@ SOUND = {
     "letters": lambda: (Letters(), ["abba", "baab", "abcabc", "ccc", "a", "bca", "abba"]),
     "sparse_letters": lambda: (SparseLetters(), ["abba", "xyz", "abcabc", "ccc", "a"]),
     "random_fourier": lambda: (RandomFourier(), points()),
+    "random_sum": lambda: (2 * RandomFourier(n_features=16) + Dot(offset=1.0), points()),
+    "random_product": lambda: (RandomFourier(n_features=8, rng=0) * normalize(RandomFourier(rng=1)), points()),
+    "mixed_spectrum": lambda: (Spectral() ** 2 + 3 * Spectral(lengthscale=2.0) * Spectral(), points()),
+    "fitted_sum": lambda: (2 * fitted() + Rbf(), points()),
     "estimated": lambda: (Estimated(rng=0), points()),
     "shots": lambda: (Shots(rng=0), points()),
     "autoregressive": lambda: (Autoregressive(), times()),
