@@ -30,7 +30,7 @@ lint: $(VENV)/.kernreg-tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/.kernreg-tests
+bench: $(VENV)/.kernreg-bench
 	@status=0; for bench in tests/benchmarks/bench_*.py; do \
 	  echo "== $$bench"; $(BIN)/python $$bench || status=1; done; exit $$status
 
@@ -67,6 +67,10 @@ $(VENV)/.kernreg-base: $(METADATA) | $(BIN)/python
 
 $(VENV)/.kernreg-tests: tests/requirements.txt $(VENV)/.kernreg-base
 	$(PIP_INSTALL) --requirement tests/requirements.txt
+	@touch $@
+
+$(VENV)/.kernreg-bench: tests/benchmarks/requirements.txt $(VENV)/.kernreg-tests
+	$(PIP_INSTALL) --requirement tests/benchmarks/requirements.txt
 	@touch $@
 
 $(VENV)/.kernreg-docs: docs/requirements.txt $(VENV)/.kernreg-base

@@ -77,6 +77,20 @@ def peak_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def scratch_bytes(run: Callable[[], Any]) -> int:
+    """By how much resident memory peaks above where it stood while `run` runs; call it in a fresh process."""
+    reset = Path("/proc/self/clear_refs")
+    if reset.exists():
+        reset.write_text("5")  # the peak is counted anew from here
+        before = int(Path("/proc/self/status").read_text().partition("VmRSS:")[2].split()[0]) * 1024
+    else:
+        before = peak_bytes()
+    result = run()
+    peak = peak_bytes()
+    del result
+    return peak - before
+
+
 def in_fresh_process(script: str, *arguments: str) -> str:
     """What ``python script *arguments`` prints last: for peaks of memory, which no process can take back."""
     command = [sys.executable, script, *arguments]

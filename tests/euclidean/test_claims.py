@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import subprocess
 import sys
@@ -21,7 +22,8 @@ CHEAP = [claim for claim in DECLARED if claim.cost <= 2 and (HAS_SKLEARN or "skl
 
 
 def _measure(claim):
-    return getattr(claims, claim.measure.partition(":")[2])
+    module, _, name = claim.measure.partition(":")
+    return getattr(importlib.import_module(module), name)
 
 
 def _short(claim) -> str:

@@ -12,47 +12,73 @@ if TYPE_CHECKING:
     from .arc_cosine import ArcCosine
     from .chi_squared import ChiSquared
     from .cosine import Cosine
+    from .grid import Grid
+    from .landmarks import KMeansLandmarks, UniformLandmarks
     from .laplace import Laplace
+    from .leverage import LeverageLandmarks
     from .linear import Linear
     from .matern import Matern
+    from .nystrom import Nystrom
     from .periodic import Periodic
+    from .pivoted import PivotedCholesky
     from .polynomial import Polynomial, Tanh
+    from .positive_features import PositiveFeatures
+    from .random_fourier import RandomFourier
     from .rational import InverseMultiquadric, RationalQuadratic
     from .rbf import RBF
     from .spectral_mixture import SpectralMixture
+    from .tensor_sketch import TensorSketch
 
 _WHERE = {
     "Anova": "anova",
     "ArcCosine": "arc_cosine",
     "ChiSquared": "chi_squared",
     "Cosine": "cosine",
+    "Grid": "grid",
     "InverseMultiquadric": "rational",
+    "KMeansLandmarks": "landmarks",
     "Laplace": "laplace",
+    "LeverageLandmarks": "leverage",
     "Linear": "linear",
     "Matern": "matern",
+    "Nystrom": "nystrom",
     "Periodic": "periodic",
+    "PivotedCholesky": "pivoted",
     "Polynomial": "polynomial",
+    "PositiveFeatures": "positive_features",
     "RBF": "rbf",
+    "RandomFourier": "random_fourier",
     "RationalQuadratic": "rational",
     "SpectralMixture": "spectral_mixture",
     "Tanh": "polynomial",
+    "TensorSketch": "tensor_sketch",
+    "UniformLandmarks": "landmarks",
 }
 
 __all__ = [
-    "RBF",
     "Anova",
     "ArcCosine",
     "ChiSquared",
     "Cosine",
+    "Grid",
     "InverseMultiquadric",
+    "KMeansLandmarks",
     "Laplace",
+    "LeverageLandmarks",
     "Linear",
     "Matern",
+    "Nystrom",
     "Periodic",
+    "PivotedCholesky",
     "Polynomial",
+    "PositiveFeatures",
+    "RBF",
+    "RandomFourier",
     "RationalQuadratic",
     "SpectralMixture",
     "Tanh",
+    "TensorSketch",
+    "UniformLandmarks",
 ]
 
 if not TYPE_CHECKING:

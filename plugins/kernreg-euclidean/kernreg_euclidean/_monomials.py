@@ -24,6 +24,11 @@ def _check_count(count: int, d: int, degree: int) -> None:
         )
 
 
+def monomial_count(d: int, degree: int, *, homogeneous: bool) -> int:
+    """How many :func:`monomials` there are."""
+    return math.comb(d + degree - homogeneous, degree)
+
+
 def monomials(d: int, degree: int, *, homogeneous: bool) -> tuple[np.ndarray, np.ndarray]:
     """The monomials of `degree` in d + 1 variables, the last of them a constant.
 
@@ -41,7 +46,7 @@ def monomials(d: int, degree: int, *, homogeneous: bool) -> tuple[np.ndarray, np
         Square roots of the multinomial coefficients.
     """
     variables = d if homogeneous else d + 1
-    count = math.comb(variables + degree - 1, degree)
+    count = monomial_count(d, degree, homogeneous=homogeneous)
     _check_count(count, d, degree)
     columns = np.array(list(combinations_with_replacement(range(variables), degree)), dtype=np.intp)
     weights = np.empty(count)

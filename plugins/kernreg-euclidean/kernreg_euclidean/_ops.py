@@ -21,10 +21,18 @@ _SMALLEST = float(np.exp(_LOWEST))
 
 
 class InPlace:
-    """NumPy: every operation overwrites its first argument and returns it."""
+    """NumPy: every operation overwrites its first argument and returns it.
 
-    def __init__(self, scratch: Scratch) -> None:
+    Parameters
+    ----------
+    scratch : Scratch
+    calm : bool
+        No value of the exponential will be subnormal: it need not look.
+    """
+
+    def __init__(self, scratch: Scratch, calm: bool = False) -> None:
         self._scratch = scratch
+        self._calm = calm
 
     def copy(self, x: np.ndarray, slot: str = "copy") -> np.ndarray:
         """A copy in this thread's buffer `slot`; a formula uses another slot for each live copy."""
@@ -39,7 +47,7 @@ class InPlace:
 
     def exp(self, x: np.ndarray) -> np.ndarray:
         """exp(x), where what would be subnormal becomes 0."""
-        if x.dtype == np.float64 and x.size and x.min() < _LOWEST:
+        if not self._calm and x.dtype == np.float64 and x.size and x.min() < _LOWEST:
             np.maximum(x, _LOWEST, out=x)
             np.exp(x, out=x)
             return np.subtract(x, _SMALLEST, out=x)

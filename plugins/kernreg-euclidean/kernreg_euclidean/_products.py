@@ -10,7 +10,8 @@ import numpy as np
 from kernreg_core.arrays import is_sparse
 
 from ._ops import InPlace
-from ._tiles import Scratch, fill
+from ._sparse import SparseProduct
+from ._tiles import Scratch, Tiles
 
 
 def squared_norms(X: Any) -> np.ndarray:
@@ -21,42 +22,44 @@ def squared_norms(X: Any) -> np.ndarray:
     return np.einsum("ij,ij->i", X, X, dtype=np.float64)
 
 
-def fill_products(
+def product_tiles(
     X: Any,
     Y: Any,
-    out: np.ndarray,
+    dtype: Any,
     formula: Callable[[InPlace, np.ndarray], np.ndarray] | None,
     *,
     scale: float = 1.0,
     offset: float = 0.0,
     diagonal: np.ndarray | None = None,
-) -> None:
-    """``out = formula(scale * X Y^T + offset)``, tile by tile.
+) -> Tiles:
+    """The tiles of ``formula(scale * X Y^T + offset)``.
 
     Parameters
     ----------
     X, Y : ndarray or sparse array, shapes (n, d) and (m, d)
         `Y` is `X` for a symmetric matrix.
-    out : ndarray, shape (n, m)
+    dtype : dtype
+        Of the tiles.
     formula : callable, optional
         ``formula(f, g)`` in place on a tile g.
     scale, offset : float
     diagonal : ndarray of shape (n,), optional
         The diagonal of a symmetric matrix.
     """
-    product = _sparse_product(X, Y) if is_sparse(X) or is_sparse(Y) else _dense_product(X, Y, out.dtype, scale, offset)
-    dense = not (is_sparse(X) or is_sparse(Y))
+    sparse = SparseProduct(X, Y) if is_sparse(X) or is_sparse(Y) else None
+    product = sparse or _dense_product(X, Y, dtype, scale, offset)
 
     def tile(rows: slice, cols: slice, values: np.ndarray, scratch: Scratch) -> None:
         product(rows, cols, values)
-        if not dense and scale != 1.0:
+        if sparse is not None and scale != 1.0:
             values *= scale
-        if not dense and offset != 0.0:
+        if sparse is not None and offset != 0.0:
             values += offset
         if formula is not None:
             formula(InPlace(scratch), values)
 
-    fill(out, tile, symmetric=Y is X, work=X.shape[1] + 4, diagonal=diagonal)
+    shape, work = (X.shape[0], Y.shape[0]), X.shape[1] + 4
+    return Tiles(shape, tile, Y is X, work, diagonal=diagonal, prepare=None if sparse is None else sparse.prepare)
 
 
 def _dense_product(
@@ -72,16 +75,5 @@ def _dense_product(
 
     def product(rows: slice, cols: slice, values: np.ndarray) -> None:
         np.matmul(A[rows], B[:, cols], out=values)
-
-    return product
-
-
-def _sparse_product(X: Any, Y: Any) -> Callable[[slice, slice, np.ndarray], None]:
-    transposed = Y.T.tocsr() if is_sparse(Y) else np.ascontiguousarray(Y.T)
-
-    def product(rows: slice, cols: slice, values: np.ndarray) -> None:
-        # all columns at once: cutting columns of a CSR matrix costs more than a panel's product
-        panel = X[rows] @ transposed
-        values[...] = (panel.toarray() if is_sparse(panel) else panel)[:, cols]
 
     return product

@@ -22,9 +22,13 @@ from kernreg_core.memory import guard_memory
 from . import _parameters
 from ._distances import DistanceTiles, make_rows
 from ._ops import Functional, InPlace
-from ._tiles import Scratch, fill
+from ._spectra import GaussianMixture
+from ._tiles import Scratch, Tiles, fill
 from ._torch import differences, squared
-from ._vectors import VectorKernel, generator, ones_like_rows
+from ._vectors import VectorKernel, ones_like_rows
+
+#: Where no value of phi is smaller, no factor of it is subnormal.
+CALM = 1e-290
 
 
 @dataclass(frozen=True)
@@ -55,39 +59,60 @@ class Profile:
         return -self.first(np, np.maximum(s, 1e-300))
 
 
-def fill_radial(rows: Any, profile: Profile, out: np.ndarray) -> None:
-    """``out = phi(s)`` for prepared rows, in tiles."""
-    distances = DistanceTiles(rows, profile.slope, out.dtype)
+def radial_tiles(rows: Any, profile: Profile, dtype: Any) -> Tiles:
+    """The tiles of phi(s) for prepared rows."""
+    distances = DistanceTiles(rows, profile.slope, dtype)
     # where two points are this near, rounding may lift phi above 1
-    near = 1e3 * float(np.finfo(out.dtype).eps)
+    near = 1e3 * float(np.finfo(dtype).eps)
+    calm = _is_calm(profile, distances.farthest)
 
     def tile(r: slice, c: slice, values: np.ndarray, scratch: Scratch) -> None:
         nearest = distances.fill(r, c, values, scratch)
-        profile.formula(InPlace(scratch), values)
+        profile.formula(InPlace(scratch, calm), values)
         if nearest < near:
             np.minimum(values, 1.0, out=values)
 
-    fill(out, tile, symmetric=rows.same, work=rows.d + 8, diagonal=1.0, buffered=profile.passes)
+    return Tiles(
+        rows.shape,
+        tile,
+        rows.same,
+        rows.d + 8,
+        diagonal=1.0,
+        buffered=profile.passes,
+        buffers=int(profile.passes),
+        prepare=rows.prepare,
+    )
+
+
+def _is_calm(profile: Profile, farthest: float) -> bool:
+    """Whether no value of phi up to that distance is near the subnormal numbers."""
+    if not farthest < 1e100:
+        return False
+    with np.errstate(all="ignore"):
+        smallest = profile.formula(InPlace(Scratch()), np.full((1, 1), profile.factor * farthest))
+    return bool(smallest[0, 0] > CALM)
 
 
 def squared_distances(X: np.ndarray, Y: np.ndarray, lengthscale: Any, slope: Callable[[Any], Any]) -> np.ndarray:
     """Scaled squared distances, shape (n, m), good enough for a function of them with that slope."""
     rows = make_rows(X, Y, lengthscale, 1.0)
-    out = np.empty((X.shape[0], Y.shape[0]), X.dtype)
+    out = np.empty(rows.shape, X.dtype)
     distances = DistanceTiles(rows, slope, out.dtype)
 
     def tile(r: slice, c: slice, values: np.ndarray, scratch: Scratch) -> None:
         distances.fill(r, c, values, scratch)
 
-    fill(out, tile, symmetric=rows.same, work=rows.d + 8, diagonal=0.0)
+    fill(out, Tiles(rows.shape, tile, rows.same, rows.d + 8, diagonal=0.0))
     return out
 
 
-class RadialKernel(VectorKernel):
+class RadialKernel(GaussianMixture, VectorKernel):
     """A kernel phi(s) of the squared distance ``s = sum_k (x_k - y_k)^2 / lengthscale_k^2``."""
 
     lengthscale: Any
-    capabilities = frozenset({"symmetric", "psd", "stationary", "normalized", "diag", "gradients", "differentiable"})
+    capabilities = frozenset(
+        {"symmetric", "psd", "stationary", "normalized", "diag", "matvec", "gradients", "differentiable"}
+    )
 
     def _profile(self, parameter: Callable[[str], Any]) -> Profile:
         """The profile; ``parameter(name)`` is a float in NumPy and may be a tensor in torch."""
@@ -100,11 +125,10 @@ class RadialKernel(VectorKernel):
         """Raise ParameterError unless ``lengthscale`` fits the columns of `X`."""
         _parameters.lengthscale("lengthscale", self.lengthscale, X.shape[1])
 
-    def into(self, X: Any, Y: Any, out: np.ndarray) -> None:
-        """Fill `out`, shape (n, m), with k(X, Y) in place, for checked NumPy `X` and `Y`."""
+    def _tiles(self, X: Any, Y: Any, dtype: Any) -> Tiles:
         profile = self._plain_profile()
         scale = _parameters.lengthscale("lengthscale", self.lengthscale, X.shape[1])
-        fill_radial(make_rows(X, Y, scale, profile.factor), profile, out)
+        return radial_tiles(make_rows(X, Y, scale, profile.factor), profile, dtype)
 
     def _functional(self, X: Any, Y: Any) -> Any:
         profile = self._profile(lambda name: self._operand(name, X))
@@ -206,10 +230,3 @@ class RadialKernel(VectorKernel):
             return X, Y, np, weights, self._plain_profile()
         scale = self._operand("lengthscale", X)
         return X, Y, sys.modules["torch"], scale**-2.0, self._profile(lambda name: self._operand(name, X))
-
-
-def gaussian_frequencies(n: int, d: int, rng: Any, lengthscale: Any) -> tuple[np.ndarray, np.random.Generator]:
-    """Standard normal frequencies divided by the length scale, and the generator to go on with."""
-    rng = generator(rng)
-    scale = _parameters.lengthscale("lengthscale", lengthscale, d)
-    return rng.standard_normal((n, d)) / scale, rng

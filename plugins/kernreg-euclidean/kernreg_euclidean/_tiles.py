@@ -1,13 +1,15 @@
-"""Gram matrices in tiles that stay in cache: the NumPy driver of every kernel of this plugin.
+"""Matrices in tiles that stay in cache: how a kernel describes them, and the driver that fills a Gram matrix.
 
-A kernel supplies a function that fills one contiguous tile; this module cuts the matrix, spreads
-panels of rows over threads, mirrors the upper triangle of a symmetric matrix and sets its diagonal.
+A kernel says once, as :class:`Tiles`, how one contiguous tile is filled. :func:`fill` cuts the matrix, spreads
+panels of rows over threads, mirrors the upper triangle of a symmetric matrix and sets its diagonal;
+:func:`kernreg_euclidean._multiply.multiply` forms k(X, Y) V from the same tiles.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -56,48 +58,63 @@ def panel_height(n: int, width: int, threads: int, itemsize: int, buffered: bool
     return max(1, min(height, -(-n // (4 * threads))))
 
 
-def fill(
-    out: np.ndarray,
-    tile_function: TileFunction,
-    *,
-    symmetric: bool,
-    work: int,
-    diagonal: Any = None,
-    buffered: bool = False,
-) -> None:
-    """Fill `out` tile by tile.
+@dataclass(frozen=True)
+class Tiles:
+    """How the matrix k(X, Y) is computed, tile by tile: said once by a kernel, used by every driver.
 
-    Parameters
+    Attributes
     ----------
-    out : ndarray, shape (n, m)
-        Overwritten; its rows must be contiguous.
-    tile_function : callable
-        ``tile_function(rows, cols, tile, scratch)`` fills `tile`.
+    shape : (int, int)
+    function : callable
+        ``function(rows, cols, tile, scratch)`` fills `tile`.
     symmetric : bool
-        Compute the upper triangle only and mirror it: the result is exactly symmetric.
+        Whether k(X, Y) is its own transpose, as where `Y` is `X`: half of it is computed.
     work : int
         Multiply-adds for each element, roughly: decides whether threads are worth it.
     diagonal : float or ndarray of shape (n,), optional
-        Written on the diagonal of a symmetric matrix.
+        The exact diagonal of a symmetric matrix, whatever the function puts there.
     buffered : bool
-        Compute in a contiguous buffer and copy: faster for a function of many passes.
+        Fill a Gram matrix through a contiguous buffer: faster for a function of many passes.
+    buffers : int
+        float64 arrays of a tile's size that the function works in beside the tile.
+    prepare : callable, optional
+        ``prepare(cols)``: many tiles of the calling thread will lie within these columns.
     """
+
+    shape: tuple[int, int]
+    function: TileFunction
+    symmetric: bool
+    work: int
+    diagonal: Any = None
+    buffered: bool = False
+    buffers: int = 0
+    prepare: Callable[[slice], None] | None = None
+
+    def finish_corner(self, corner: np.ndarray, rows: slice) -> None:
+        """Make a block on the diagonal symmetric and write its diagonal."""
+        np.copyto(corner, corner.T.copy(), where=_below(corner.shape[0]))
+        if self.diagonal is not None:
+            np.einsum("ii->i", corner)[...] = self.diagonal if np.ndim(self.diagonal) == 0 else self.diagonal[rows]
+
+
+def fill(out: np.ndarray, tiles: Tiles) -> None:
+    """Fill `out`, shape (n, m), whose rows must be contiguous, with the matrix that `tiles` describe."""
     n, m = out.shape
     # buffers count towards the peak memory: no larger in float32, where their rows are taller
-    width = min(m, WIDTH * out.itemsize // 8 if buffered else WIDTH)
-    parallel = n * m * work > SERIAL_WORK
+    width = min(m, WIDTH * out.itemsize // 8 if tiles.buffered else WIDTH)
+    parallel = n * m * tiles.work > SERIAL_WORK
     threads = num_threads() if parallel else 1
-    height = panel_height(n, width, threads, out.itemsize, buffered)
+    height = panel_height(n, width, threads, out.itemsize, tiles.buffered)
     scratch = Scratch()
 
     def panel(start: int) -> None:
         rows = slice(start, min(start + height, n))
         with np.errstate(all="ignore"):
-            for first in range(start if symmetric else 0, m, width):
+            for first in range(start if tiles.symmetric else 0, m, width):
                 cols = slice(first, min(first + width, m))
-                _fill_tile(out[rows, cols], tile_function, rows, cols, scratch, buffered)
-        if symmetric:
-            _finish_corner(out[rows, rows], diagonal if np.ndim(diagonal) == 0 else diagonal[rows])
+                _fill_tile(out[rows, cols], tiles, rows, cols, scratch)
+        if tiles.symmetric:
+            tiles.finish_corner(out[rows, rows], rows)
 
     def mirror(start: int) -> None:
         _mirror_rows(out, start, min(start + height, n))
@@ -109,8 +126,8 @@ def fill(
     starts = range(0, n, height)
     if not parallel:
         for start in starts:
-            both(start) if symmetric else panel(start)
-    elif not symmetric:
+            both(start) if tiles.symmetric else panel(start)
+    elif not tiles.symmetric:
         run_parallel(panel, starts)
     elif threads == 1:
         run_parallel(both, starts)  # in order: a panel's mirrored part needs the panels before it
@@ -119,22 +136,40 @@ def fill(
         run_parallel(mirror, reversed(starts))
 
 
-def _fill_tile(
-    block: np.ndarray, tile_function: TileFunction, rows: slice, cols: slice, scratch: Scratch, buffered: bool
-) -> None:
-    if not buffered or block.flags.c_contiguous:
-        tile_function(rows, cols, block, scratch)
+def panels(tiles: Tiles, out: np.ndarray) -> Iterator[tuple[slice, np.ndarray]]:
+    """The matrix in panels of as many rows as `out` has, one after the other: ``(rows, values in out)``.
+
+    For callers that use each panel and forget it, in threads of their own.
+    """
+    n, m = tiles.shape
+    width = min(m, WIDTH)
+    # a function of many passes works in cache
+    height = panel_height(n, width, 1, out.itemsize, tiles.buffered) if tiles.buffered else len(out)
+    scratch = Scratch()
+    if tiles.prepare is not None and width == m:
+        tiles.prepare(slice(0, m))
+    for start in range(0, n, len(out)):
+        panel = out[: min(len(out), n - start)]
+        with np.errstate(all="ignore"):
+            for first in range(0, m, width):
+                cols = slice(first, min(first + width, m))
+                for top in range(0, len(panel), height):
+                    block = panel[top : top + height, cols]
+                    rows = slice(start + top, start + top + len(block))
+                    _fill_tile(block, tiles, rows, cols, scratch)
+        rows = slice(start, start + len(panel))
+        if tiles.symmetric:
+            tiles.finish_corner(panel[:, rows], rows)
+        yield rows, panel
+
+
+def _fill_tile(block: np.ndarray, tiles: Tiles, rows: slice, cols: slice, scratch: Scratch) -> None:
+    if not tiles.buffered or block.flags.c_contiguous:
+        tiles.function(rows, cols, block, scratch)
         return
     tile = scratch.get("tile", block.shape, block.dtype)
-    tile_function(rows, cols, tile, scratch)
+    tiles.function(rows, cols, tile, scratch)
     block[...] = tile
-
-
-def _finish_corner(corner: np.ndarray, diagonal: Any) -> None:
-    """Make a block on the diagonal symmetric and write its diagonal."""
-    np.copyto(corner, corner.T.copy(), where=_below(corner.shape[0]))
-    if diagonal is not None:
-        np.einsum("ii->i", corner)[...] = diagonal
 
 
 def _mirror_rows(out: np.ndarray, start: int, stop: int) -> None:

@@ -5,7 +5,9 @@ torch is never imported here: a tensor can only exist when it is already in ``sy
 
 from __future__ import annotations
 
+import math
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,8 @@ import numpy as np
 from ._distances import FEW
 from ._rounding import TOLERANCE, Slope, Thresholds
 
+#: Kernel values in a tile of a product: on a host, where tiles stay in cache, and at most on a GPU.
+TILE, GPU_TILE = 1 << 20, 1 << 26
 #: Up to this many elements (n m d) differences are formed directly: exact, and differentiable twice.
 DIRECT = 1 << 22
 
@@ -96,3 +100,46 @@ def cityblock(X: Any, Y: Any, lengthscale: Any) -> Any:
     """Scaled L1 distances, shape (n, m), with gradients (0 where coordinates are equal)."""
     torch = _torch()
     return torch.cat([(differences(part, Y) / lengthscale).abs().sum(-1) for part in row_chunks(X, Y)])
+
+
+def tiled_product(kernel: Callable[[Any, Any], Any], X: Any, V: Any, Y: Any, learnt: list[Any]) -> Any:
+    """``kernel(X, Y) @ V`` by tiles that are forgotten: where gradients are wanted, the backward pass makes each anew.
+
+    Parameters
+    ----------
+    kernel : callable
+        Functional torch code, in `X`'s precision.
+    X, Y : Tensor, shapes (n, d) and (m, d)
+    V : Tensor, shape (m,) or (m, p)
+        Of `X`'s precision or a higher one.
+    learnt : list of Tensor
+        What `kernel` depends on besides its arguments.
+    """
+    torch = _torch()
+    rows, columns = _tile_shape(X, Y)
+    tiles = -(-X.shape[0] // rows) * -(-Y.shape[0] // columns)
+    forget = tiles > 1 and torch.is_grad_enabled() and any(a.requires_grad for a in (X, V, Y, *learnt))
+
+    def product(x: Any, y: Any, v: Any) -> Any:
+        return kernel(x, y).to(v.dtype) @ v
+
+    def tile(x: Any, y: Any, v: Any) -> Any:
+        if not forget:
+            return product(x, y, v)
+        from torch.utils.checkpoint import checkpoint
+
+        return checkpoint(product, x, y, v, use_reentrant=False, preserve_rng_state=False)
+
+    sides = list(zip(Y.split(columns), V.split(columns), strict=True))
+    return torch.cat([sum(tile(x, y, v) for y, v in sides) for x in X.split(rows)])
+
+
+def _tile_shape(X: Any, Y: Any) -> tuple[int, int]:
+    """Rows and columns of a tile: larger on a GPU, as its free memory allows."""
+    size = TILE
+    if X.device.type == "cuda":
+        free = _torch().cuda.mem_get_info(X.device)[0]
+        # formulas hold some ten arrays of a tile's size
+        size = min(GPU_TILE, max(TILE, free // (32 * X.element_size())))
+    columns = min(Y.shape[0], 4 * math.isqrt(size))
+    return max(1, size // columns), columns

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ from kernreg_core.arrays import is_torch
 from kernreg_core.base import provides
 
 from . import _parameters
+from ._factors import Factors, pays
 from ._monomials import monomial_features, subsets
 from ._ops import InPlace
-from ._tiles import Scratch, fill
+from ._tiles import Scratch, Tiles
 from ._vectors import VectorKernel, diagonal_of
 
 
@@ -54,7 +56,7 @@ class Anova(VectorKernel):
     (array([[49.]]), array([[2., 3., 6.]]))
     """
 
-    capabilities = frozenset({"symmetric", "psd", "diag", "features", "differentiable"})
+    capabilities = frozenset({"symmetric", "psd", "diag", "features", "matvec", "differentiable"})
 
     def __init__(self, *, degree: Any = 2) -> None:
         self.degree = degree
@@ -63,11 +65,11 @@ class Anova(VectorKernel):
         """Raise ParameterError unless ``degree`` is an integer from 1 to the columns of `X`."""
         _parameters.integer("degree", self.degree, minimum=1, maximum=X.shape[1])
 
-    def into(self, X: Any, Y: Any, out: np.ndarray) -> None:
-        """Fill `out`, shape (n, m), with k(X, Y) in place, for checked NumPy `X` and `Y`."""
+    def _tiles(self, X: Any, Y: Any, dtype: Any) -> Tiles:
         degree, d = int(self.degree), X.shape[1]
-        X = X.astype(out.dtype, copy=False)
-        columns = np.ascontiguousarray(Y.T, dtype=out.dtype)
+        same = Y is X
+        X = X.astype(dtype, copy=False)
+        columns = np.ascontiguousarray(Y.T, dtype=dtype)
 
         def tile(r: slice, c: slice, values: np.ndarray, scratch: Scratch) -> None:
             f = InPlace(scratch)
@@ -82,14 +84,22 @@ class Anova(VectorKernel):
                     levels[t] += np.multiply(levels[t - 1], product, out=step)
                 levels[0] += product
 
-        fill(
-            out,
+        return Tiles(
+            (X.shape[0], Y.shape[0]),
             tile,
-            symmetric=Y is X,
-            work=3 * d * degree,
-            diagonal=self._diagonal(X) if Y is X else None,
+            same,
+            3 * d * degree,
+            diagonal=self._diagonal(X) if same else None,
             buffered=True,
+            buffers=degree + 1,
         )
+
+    def _factors(self, X: Any, Y: Any) -> Factors | None:
+        d, degree = X.shape[1], int(self.degree)
+        if not pays(math.comb(d, degree), degree, X.shape[0], Y.shape[0]):
+            return None
+        columns = subsets(d, degree)
+        return Factors(lambda rows: monomial_features(rows, 0.0, columns, None), len(columns))
 
     def _elementary(self, products: Any) -> Any:
         """The elementary symmetric polynomial of the last axis of `products`, functionally."""

@@ -12,7 +12,7 @@ from kernreg_core.arrays import is_torch
 from kernreg_core.base import provides
 
 from . import _parameters
-from ._tiles import Scratch, fill
+from ._tiles import Scratch, Tiles
 from ._vectors import VectorKernel, diagonal_of
 
 #: Values of J_order(0) / pi: the kernel of a row with itself, relative to |x|^(2 order).
@@ -63,7 +63,7 @@ class ArcCosine(VectorKernel):
            [0.63662, 4.     ]])
     """
 
-    capabilities = frozenset({"symmetric", "psd", "diag", "differentiable"})
+    capabilities = frozenset({"symmetric", "psd", "diag", "matvec", "differentiable"})
 
     def __init__(self, *, order: Any = 1, weight_variance: Any = 1.0, bias_variance: Any = 0.0) -> None:
         self.order = order
@@ -85,8 +85,7 @@ class ArcCosine(VectorKernel):
         U /= np.where(lengths > 0, lengths, 1.0)[:, None]
         return U, lengths
 
-    def into(self, X: Any, Y: Any, out: np.ndarray) -> None:
-        """Fill `out`, shape (n, m), with k(X, Y) in place, for checked NumPy `X` and `Y`."""
+    def _tiles(self, X: Any, Y: Any, dtype: Any) -> Tiles:
         order = int(self.order)
         U, u = self._rows(X)
         V, v = (U, u) if Y is X else self._rows(Y)
@@ -108,7 +107,8 @@ class ArcCosine(VectorKernel):
             else:
                 np.multiply(J, 1.0 / math.pi, out=values, casting="same_kind")
 
-        fill(out, tile, symmetric=Y is X, work=X.shape[1] + 30, diagonal=self._diagonal(X) if Y is X else None)
+        shape, diagonal = (X.shape[0], Y.shape[0]), self._diagonal(X) if Y is X else None
+        return Tiles(shape, tile, Y is X, X.shape[1] + 30, diagonal=diagonal, buffers=4)
 
     def _functional(self, X: Any, Y: Any) -> Any:
         torch = sys.modules["torch"]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from kernreg_core import Card, Claim, Reference, hookimpl
 
+from .cards_features import CARDS as _FEATURES
+from .cards_landmarks import CARDS as _LANDMARKS
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from kernreg_core.demo import Demo
@@ -177,7 +180,7 @@ _CLAIMS: dict[str, tuple[Claim, ...]] = {
     ),
 }  # fmt: skip
 
-_STATIONARY = {"symmetric", "psd", "stationary", "normalized", "diag", "differentiable"}
+_STATIONARY = {"symmetric", "psd", "stationary", "normalized", "diag", "matvec", "differentiable"}
 _SMOOTH = _STATIONARY | {"gradients"}
 
 
@@ -292,7 +295,7 @@ def _radial_cards() -> list[Card]:
 
 
 def _product_cards() -> list[Card]:
-    always = {"symmetric", "diag", "differentiable"}
+    always = {"symmetric", "diag", "matvec", "differentiable"}
     return [
         _card(
             "linear",
@@ -385,7 +388,7 @@ def _product_cards() -> list[Card]:
 @hookimpl
 def kernreg_cards() -> list[Card]:
     """The cards of all entries of kernreg-euclidean."""
-    return [*_radial_cards(), *_product_cards()]
+    return [*_radial_cards(), *_product_cards(), *_FEATURES, *_LANDMARKS]
 
 
 @hookimpl

@@ -13,7 +13,7 @@ from kernreg_core.errors import InputError
 
 from . import _parameters
 from ._ops import Functional, InPlace
-from ._tiles import Scratch, fill
+from ._tiles import Scratch, Tiles
 from ._torch import row_chunks
 from ._vectors import VectorKernel, ones_like_rows
 
@@ -54,7 +54,7 @@ class ChiSquared(VectorKernel):
            [0.135335, 1.      ]])
     """
 
-    capabilities = frozenset({"symmetric", "psd", "normalized", "diag", "differentiable"})
+    capabilities = frozenset({"symmetric", "psd", "normalized", "diag", "matvec", "differentiable"})
 
     def __init__(self, *, gamma: Any = 1.0) -> None:
         self.gamma = gamma
@@ -75,13 +75,13 @@ class ChiSquared(VectorKernel):
                 )
         return X, Y
 
-    def into(self, X: Any, Y: Any, out: np.ndarray) -> None:
-        """Fill `out`, shape (n, m), with k(X, Y) in place, for checked NumPy `X` and `Y`."""
+    def _tiles(self, X: Any, Y: Any, dtype: Any) -> Tiles:
         factor = -_parameters.number("gamma", self.gamma, above=0.0)
-        X = X.astype(out.dtype, copy=False)
-        columns = np.ascontiguousarray(Y.T, dtype=out.dtype)
+        same = Y is X
+        X = X.astype(dtype, copy=False)
+        columns = np.ascontiguousarray(Y.T, dtype=dtype)
         # makes 0/0 a 0 without a mask, and is lost in every sum that is not about as small
-        shifted = columns + float(np.finfo(out.dtype).tiny) * 4.0
+        shifted = columns + float(np.finfo(dtype).tiny) * 4.0
 
         def tile(r: slice, c: slice, values: np.ndarray, scratch: Scratch) -> None:
             values[...] = 0.0
@@ -98,7 +98,8 @@ class ChiSquared(VectorKernel):
             values *= factor
             InPlace(scratch).exp(values)
 
-        fill(out, tile, symmetric=Y is X, work=8 * X.shape[1], diagonal=1.0, buffered=True)
+        shape, work = (X.shape[0], Y.shape[0]), 8 * X.shape[1]
+        return Tiles(shape, tile, same, work, diagonal=1.0, buffered=True, buffers=2)
 
     def _functional(self, X: Any, Y: Any) -> Any:
         torch = sys.modules["torch"]

@@ -9,8 +9,10 @@ import numpy as np
 from kernreg_core.arrays import float_dtype, is_sparse, is_torch
 from kernreg_core.base import provides
 
+from ._factors import Factors
 from ._ops import Functional
-from ._products import fill_products, squared_norms
+from ._products import product_tiles, squared_norms
+from ._tiles import Tiles
 from ._vectors import VectorKernel
 
 
@@ -40,17 +42,22 @@ class Cosine(VectorKernel):
     """
 
     accepts_sparse = True
-    capabilities = frozenset({"symmetric", "psd", "diag", "features", "differentiable"})
+    capabilities = frozenset({"symmetric", "psd", "diag", "features", "matvec", "differentiable"})
 
     def __init__(self) -> None:
         """Nothing to choose."""
 
-    def into(self, X: Any, Y: Any, out: np.ndarray) -> None:
-        """Fill `out`, shape (n, m), with k(X, Y) in place, for checked NumPy `X` and `Y`."""
+    def _tiles(self, X: Any, Y: Any, dtype: Any) -> Tiles:
         A = unit_rows(X)
         B = A if Y is X else unit_rows(Y)
-        diagonal = (squared_norms(A) > 0).astype(out.dtype) if Y is X else None
-        fill_products(A, B, out, lambda f, g: f.clip(g, -1.0, 1.0), diagonal=diagonal)
+        diagonal = (squared_norms(A) > 0).astype(dtype) if Y is X else None
+        return product_tiles(A, B, dtype, lambda f, g: f.clip(g, -1.0, 1.0), diagonal=diagonal)
+
+    def _factors(self, X: Any, Y: Any) -> Factors:
+        return Factors(unit_rows, X.shape[1])
+
+    def _functional_product(self, X: Any, V: Any, Y: Any, learnt: list[Any]) -> Any:
+        return unit_rows(X).to(V.dtype) @ (unit_rows(Y).mT.to(V.dtype) @ V)
 
     def _functional(self, X: Any, Y: Any) -> Any:
         A = unit_rows(X)

@@ -10,7 +10,8 @@ from kernreg_core.base import provides
 
 from . import _parameters
 from ._ops import Functional, InPlace
-from ._tiles import STRIP, Scratch, fill
+from ._spectra import Inverse, cauchy_quantile
+from ._tiles import STRIP, Scratch, Tiles
 from ._torch import cityblock
 from ._vectors import VectorKernel, generator, ones_like_rows
 
@@ -55,7 +56,9 @@ class Laplace(VectorKernel):
            [0.135335, 1.      ]])
     """
 
-    capabilities = frozenset({"symmetric", "psd", "stationary", "normalized", "diag", "differentiable"})
+    #: The parameter that divides the frequencies.
+    spectral_unit = "lengthscale"
+    capabilities = frozenset({"symmetric", "psd", "stationary", "normalized", "diag", "matvec", "differentiable"})
 
     def __init__(self, *, lengthscale: Any = 1.0) -> None:
         self.lengthscale = lengthscale
@@ -64,8 +67,7 @@ class Laplace(VectorKernel):
         """Raise ParameterError unless ``lengthscale`` fits the columns of `X`."""
         _parameters.lengthscale("lengthscale", self.lengthscale, X.shape[1])
 
-    def into(self, X: Any, Y: Any, out: np.ndarray) -> None:
-        """Fill `out`, shape (n, m), with k(X, Y) in place, for checked NumPy `X` and `Y`."""
+    def _tiles(self, X: Any, Y: Any, dtype: Any) -> Tiles:
         from scipy.spatial.distance import cdist
 
         scale = _parameters.lengthscale("lengthscale", self.lengthscale, X.shape[1])
@@ -89,7 +91,8 @@ class Laplace(VectorKernel):
                     np.multiply(wide, factor, out=strip, casting="same_kind")
             InPlace(scratch).exp(values)
 
-        fill(out, tile, symmetric=same, work=4 * X.shape[1] + 8, diagonal=1.0, buffered=True)
+        shape, work = (X.shape[0], Y.shape[0]), 4 * X.shape[1] + 8
+        return Tiles(shape, tile, same, work, diagonal=1.0, buffered=True, buffers=int(dtype != np.float64))
 
     def _functional(self, X: Any, Y: Any) -> Any:
         f = Functional()
@@ -116,3 +119,21 @@ class Laplace(VectorKernel):
         """
         scale = _parameters.lengthscale("lengthscale", self.lengthscale, d)
         return generator(rng).standard_cauchy((n, d)) / scale
+
+    def spectral_inverse(self, d: int) -> Inverse:
+        """The map that turns uniform points into frequencies: Cauchy quantiles.
+
+        Parameters
+        ----------
+        d : int
+            Features of the data, and coordinates of a point.
+
+        Returns
+        -------
+        m : int
+            d.
+        inverse : callable
+            Takes points of the open unit cube, (n, d), to frequencies, (n, d).
+        """
+        scale = _parameters.lengthscale("lengthscale", self.lengthscale, d)
+        return d, lambda U: cauchy_quantile(U) / scale

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from kernreg_core.arrays import is_torch
 from kernreg_core.base import provides
 
 from ._dot import DotProductKernel
-from ._products import fill_products, squared_norms
+from ._factors import Factors
+from ._products import product_tiles, squared_norms
+from ._tiles import Tiles
 from ._vectors import diagonal_of
 
 
@@ -37,17 +37,22 @@ class Linear(DotProductKernel):
            [11., 25.]])
     """
 
-    capabilities = frozenset({"symmetric", "psd", "diag", "features", "gradients", "differentiable"})
+    capabilities = frozenset({"symmetric", "psd", "diag", "features", "matvec", "gradients", "differentiable"})
 
     def __init__(self) -> None:
         """Nothing to choose: a variance is written ``variance * Linear()``."""
 
-    def into(self, X: Any, Y: Any, out: np.ndarray) -> None:
-        """Fill `out`, shape (n, m), with k(X, Y) in place, for checked NumPy `X` and `Y`."""
-        fill_products(X, Y, out, None, diagonal=squared_norms(X) if Y is X else None)
+    def _tiles(self, X: Any, Y: Any, dtype: Any) -> Tiles:
+        return product_tiles(X, Y, dtype, None, diagonal=squared_norms(X) if Y is X else None)
+
+    def _factors(self, X: Any, Y: Any) -> Factors:
+        return Factors(lambda rows: rows, X.shape[1])
 
     def _functional(self, X: Any, Y: Any) -> Any:
         return X @ Y.mT
+
+    def _functional_product(self, X: Any, V: Any, Y: Any, learnt: list[Any]) -> Any:
+        return X.to(V.dtype) @ (Y.mT.to(V.dtype) @ V)
 
     def _dot_derivative(self, G: Any, order: int, X: Any) -> Any:
         return G if order == 0 else G * 0.0 + (1.0 if order == 1 else 0.0)

@@ -13,7 +13,8 @@ from kernreg_core.errors import ParameterError
 
 from ._bessel import bessel_value, tensor_bessel
 from ._parameters import number
-from ._radial import Profile, RadialKernel, gaussian_frequencies
+from ._radial import Profile, RadialKernel
+from ._spectra import gamma_quantile
 from .rbf import gaussian_profile
 
 #: Above it the kernel is the RBF kernel to four digits, and Bessel functions overflow everywhere.
@@ -191,24 +192,28 @@ class Matern(RadialKernel):
             return gaussian_profile()
         return _closed_profile(order) if order in (0.5, 1.5, 2.5) else _bessel_profile(order)
 
-    def spectral_sample(self, n: int, d: int, rng: Any = None) -> np.ndarray:
-        """`n` angular frequencies w with ``k(x, y) = E[cos(w . (x - y))]``: Student t, 2 nu degrees.
+    def _has_one_scale(self) -> bool:
+        return self._order() == math.inf
+
+    def spectral_scale(self, u: np.ndarray) -> np.ndarray:
+        """The scales of Gaussian frequencies: one over the root of a gamma variable of mean 1 and shape nu.
+
+        Frequencies are Student's t with 2 nu degrees of freedom.
 
         Parameters
         ----------
-        n, d : int
-            Frequencies, and features of the data.
-        rng : int, numpy Generator or None
+        u : ndarray
+            In (0, 1).
 
         Returns
         -------
-        ndarray, shape (n, d)
+        ndarray, shape of `u`
         """
         order = self._order()
-        normal, rng = gaussian_frequencies(n, d, rng, self.lengthscale)
         if order == math.inf:
-            return normal
-        return normal / np.sqrt(rng.gamma(order, 1.0 / order, size=(n, 1)))
+            return np.ones_like(u)
+        # of very small orders nearly all frequencies are infinite to a float: waves as good as white noise
+        return np.sqrt(order / np.maximum(gamma_quantile(order, u), 1e-200))
 
 
 __all__ = ["LARGEST_ORDER", "Matern"]

@@ -14,7 +14,9 @@ from kernreg_core.base import provides
 from . import _parameters
 from ._distances import make_rows
 from ._ops import Functional
-from ._radial import fill_radial
+from ._radial import radial_tiles
+from ._spectra import Inverse, skellam_quantile
+from ._tiles import Tiles
 from ._torch import squared
 from ._vectors import VectorKernel, generator, ones_like_rows
 from .rbf import gaussian_profile
@@ -56,7 +58,9 @@ class Periodic(VectorKernel):
            [1.      , 0.135335, 1.      ]])
     """
 
-    capabilities = frozenset({"symmetric", "psd", "stationary", "normalized", "diag", "differentiable"})
+    #: The parameter that divides the frequencies.
+    spectral_unit = "period"
+    capabilities = frozenset({"symmetric", "psd", "stationary", "normalized", "diag", "matvec", "differentiable"})
 
     def __init__(self, *, period: Any = 1.0, lengthscale: Any = 1.0) -> None:
         self.period = period
@@ -74,15 +78,14 @@ class Periodic(VectorKernel):
         parts = [xp.cos(angle) / lengthscale, xp.sin(angle) / lengthscale]
         return xp.concat(parts, 1) if is_torch(X) else np.concatenate(parts, axis=1)
 
-    def into(self, X: Any, Y: Any, out: np.ndarray) -> None:
-        """Fill `out`, shape (n, m), with k(X, Y) in place, for checked NumPy `X` and `Y`."""
+    def _tiles(self, X: Any, Y: Any, dtype: Any) -> Tiles:
         d = X.shape[1]
         period = _parameters.lengthscale("period", self.period, d)
         scale = _parameters.lengthscale("lengthscale", self.lengthscale, d)
         A = self._circle(np, X.astype(np.float64, copy=False), period, scale)
         B = A if Y is X else self._circle(np, Y.astype(np.float64, copy=False), period, scale)
         profile = gaussian_profile()
-        fill_radial(make_rows(A, B, 1.0, profile.factor), profile, out)
+        return radial_tiles(make_rows(A, B, 1.0, profile.factor), profile, dtype)
 
     def _functional(self, X: Any, Y: Any) -> Any:
         torch = sys.modules["torch"]
@@ -125,3 +128,28 @@ class Periodic(VectorKernel):
         harmonic = rng.poisson(exact).astype(np.float64) - rng.poisson(exact)
         harmonic = np.where(mean > 1e9, np.rint(np.sqrt(2.0 * mean) * rng.standard_normal((n, d))), harmonic)
         return harmonic * (2.0 * math.pi / np.asarray(period))
+
+    def spectral_inverse(self, d: int) -> Inverse:
+        """The map that turns uniform points into frequencies: Skellam quantiles times 2 pi / p.
+
+        Parameters
+        ----------
+        d : int
+            Features of the data, and coordinates of a point.
+
+        Returns
+        -------
+        m : int
+            d.
+        inverse : callable
+            Takes points of the open unit cube, (n, d), to frequencies, (n, d).
+        """
+        period = _parameters.lengthscale("period", self.period, d)
+        scale = _parameters.lengthscale("lengthscale", self.lengthscale, d)
+        variances = np.broadcast_to(np.square(scale) ** -1.0, (d,))
+
+        def inverse(U: np.ndarray) -> np.ndarray:
+            harmonic = np.stack([skellam_quantile(float(c), U[:, k]) for k, c in enumerate(variances)], axis=1)
+            return harmonic * (2.0 * math.pi / np.asarray(period))
+
+        return d, inverse

@@ -12,9 +12,11 @@ from kernreg_core.errors import InputError, ParameterError
 
 from . import _parameters
 from ._dot import DotProductKernel
-from ._monomials import monomial_features, monomials
+from ._factors import Factors, pays
+from ._monomials import monomial_count, monomial_features, monomials
 from ._ops import Functional
-from ._products import fill_products, squared_norms
+from ._products import product_tiles, squared_norms
+from ._tiles import Tiles
 from ._vectors import diagonal_of
 
 
@@ -92,7 +94,7 @@ class Polynomial(_Affine):
     @property
     def capabilities(self) -> frozenset[str]:  # type: ignore[override]
         """Without ``psd`` and ``features`` where ``coef0`` is negative."""
-        always = frozenset({"symmetric", "diag", "gradients", "differentiable"})
+        always = frozenset({"symmetric", "diag", "matvec", "gradients", "differentiable"})
         try:
             definite = _parameters.number("coef0", self.coef0) >= 0
         except ParameterError:
@@ -104,18 +106,29 @@ class Polynomial(_Affine):
         super().check_parameters(X)
         _parameters.integer("degree", self.degree, minimum=1)
 
-    def into(self, X: Any, Y: Any, out: np.ndarray) -> None:
-        """Fill `out`, shape (n, m), with k(X, Y) in place, for checked NumPy `X` and `Y`."""
+    def _tiles(self, X: Any, Y: Any, dtype: Any) -> Tiles:
         degree = int(self.degree)
-        fill_products(
+        return product_tiles(
             X,
             Y,
-            out,
+            dtype,
             lambda f, g: f.power(g, degree),
             scale=self._gamma(X.shape[1]),
             offset=_parameters.number("coef0", self.coef0),
             diagonal=self._diagonal(X) if Y is X else None,
         )
+
+    def _factors(self, X: Any, Y: Any) -> Factors | None:
+        d, degree = X.shape[1], int(self.degree)
+        coef0 = _parameters.number("coef0", self.coef0)
+        if coef0 < 0 or is_sparse(X) or is_sparse(Y):
+            return None
+        width = monomial_count(d, degree, homogeneous=coef0 == 0)
+        if not pays(width, degree, X.shape[0], Y.shape[0]):
+            return None
+        columns, weights = monomials(d, degree, homogeneous=coef0 == 0)
+        root = self._gamma(d) ** 0.5
+        return Factors(lambda rows: monomial_features(rows * root, coef0, columns, weights), width)
 
     def _functional(self, X: Any, Y: Any) -> Any:
         return Functional().power(self._affine(X @ Y.mT, X), int(self.degree))
@@ -202,18 +215,17 @@ class Tanh(_Affine):
     """
 
     accepts_sparse = False
-    capabilities = frozenset({"symmetric", "diag", "differentiable"})
+    capabilities = frozenset({"symmetric", "diag", "matvec", "differentiable"})
 
     def __init__(self, *, gamma: Any = None, coef0: Any = 1.0) -> None:
         self.gamma = gamma
         self.coef0 = coef0
 
-    def into(self, X: Any, Y: Any, out: np.ndarray) -> None:
-        """Fill `out`, shape (n, m), with k(X, Y) in place, for checked NumPy `X` and `Y`."""
-        fill_products(
+    def _tiles(self, X: Any, Y: Any, dtype: Any) -> Tiles:
+        return product_tiles(
             X,
             Y,
-            out,
+            dtype,
             lambda f, g: f.tanh(g),
             scale=self._gamma(X.shape[1]),
             offset=_parameters.number("coef0", self.coef0),

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from ._parameters import number
-from ._radial import Profile, RadialKernel, gaussian_frequencies
+from ._radial import Profile, RadialKernel
+from ._spectra import gamma_quantile
 
 
 def _power_profile(factor: Any, exponent: Any) -> Profile:
@@ -75,22 +76,20 @@ class RationalQuadratic(RadialKernel):
         shape = parameter("shape")
         return _power_profile(0.5 / shape, shape)
 
-    def spectral_sample(self, n: int, d: int, rng: Any = None) -> np.ndarray:
-        """`n` angular frequencies w with ``k(x, y) = E[cos(w . (x - y))]``: normal with a gamma variance.
+    def spectral_scale(self, u: np.ndarray) -> np.ndarray:
+        """The scales of Gaussian frequencies: the root of a gamma variable of mean 1 and shape a.
 
         Parameters
         ----------
-        n, d : int
-            Frequencies, and features of the data.
-        rng : int, numpy Generator or None
+        u : ndarray
+            In (0, 1).
 
         Returns
         -------
-        ndarray, shape (n, d)
+        ndarray, shape of `u`
         """
         shape = number("shape", self.shape, above=0.0)
-        normal, rng = gaussian_frequencies(n, d, rng, self.lengthscale)
-        return normal * np.sqrt(rng.gamma(shape, 1.0 / shape, size=(n, 1)))
+        return np.sqrt(gamma_quantile(shape, u) / shape)
 
 
 class InverseMultiquadric(RadialKernel):
@@ -143,19 +142,16 @@ class InverseMultiquadric(RadialKernel):
     def _profile(self, parameter: Callable[[str], Any]) -> Profile:
         return _power_profile(1.0, parameter("exponent"))
 
-    def spectral_sample(self, n: int, d: int, rng: Any = None) -> np.ndarray:
-        """`n` angular frequencies w with ``k(x, y) = E[cos(w . (x - y))]``: normal with a gamma variance.
+    def spectral_scale(self, u: np.ndarray) -> np.ndarray:
+        """The scales of Gaussian frequencies: the root of twice a gamma variable of shape b.
 
         Parameters
         ----------
-        n, d : int
-            Frequencies, and features of the data.
-        rng : int, numpy Generator or None
+        u : ndarray
+            In (0, 1).
 
         Returns
         -------
-        ndarray, shape (n, d)
+        ndarray, shape of `u`
         """
-        exponent = number("exponent", self.exponent, above=0.0)
-        normal, rng = gaussian_frequencies(n, d, rng, self.lengthscale)
-        return normal * np.sqrt(2.0 * rng.gamma(exponent, size=(n, 1)))
+        return np.sqrt(2.0 * gamma_quantile(number("exponent", self.exponent, above=0.0), u))

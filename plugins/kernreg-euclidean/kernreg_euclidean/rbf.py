@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from ._radial import Profile, RadialKernel, gaussian_frequencies
+from ._radial import Profile, RadialKernel
 
 
 def gaussian_profile() -> Profile:
@@ -71,18 +69,3 @@ class RBF(RadialKernel):
 
     def _profile(self, parameter: Callable[[str], Any]) -> Profile:
         return gaussian_profile()
-
-    def spectral_sample(self, n: int, d: int, rng: Any = None) -> np.ndarray:
-        """`n` angular frequencies w with ``k(x, y) = E[cos(w . (x - y))]``: normal.
-
-        Parameters
-        ----------
-        n, d : int
-            Frequencies, and features of the data.
-        rng : int, numpy Generator or None
-
-        Returns
-        -------
-        ndarray, shape (n, d)
-        """
-        return gaussian_frequencies(n, d, rng, self.lengthscale)[0]

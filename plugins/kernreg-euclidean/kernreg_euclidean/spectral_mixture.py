@@ -15,7 +15,8 @@ from kernreg_core.errors import ParameterError
 from . import _parameters
 from ._distances import DenseRows, DistanceTiles
 from ._ops import InPlace
-from ._tiles import Scratch, fill
+from ._spectra import LEAST, Inverse, normal_quantile
+from ._tiles import Scratch, Tiles
 from ._torch import row_chunks
 from ._vectors import VectorKernel, generator, ones_like_rows
 
@@ -71,7 +72,7 @@ class SpectralMixture(VectorKernel):
     @property
     def capabilities(self) -> frozenset[str]:  # type: ignore[override]
         """With ``normalized`` where the weights sum to 1."""
-        always = frozenset({"symmetric", "psd", "stationary", "diag", "differentiable"})
+        always = frozenset({"symmetric", "psd", "stationary", "diag", "matvec", "differentiable"})
         try:
             one = abs(float(self._weights().sum()) - 1.0) <= 1e-15
         except ParameterError:
@@ -108,11 +109,11 @@ class SpectralMixture(VectorKernel):
         """Raise ParameterError unless the parameters fit each other and the columns of `X`."""
         self._components(X.shape[1])
 
-    def into(self, X: Any, Y: Any, out: np.ndarray) -> None:
-        """Fill `out`, shape (n, m), with k(X, Y) in place, for checked NumPy `X` and `Y`."""
+    def _tiles(self, X: Any, Y: Any, dtype: Any) -> Tiles:
         weights, means, scales = self._components(X.shape[1])
+        same = Y is X
         X = X.astype(np.float64, copy=False)
-        Y = X if Y is X else Y.astype(np.float64, copy=False)
+        Y = X if same else Y.astype(np.float64, copy=False)
         components = [
             (float(w), _Component(X, Y, mean, scale)) for w, mean, scale in zip(weights, means, scales, strict=True)
         ]
@@ -131,7 +132,7 @@ class SpectralMixture(VectorKernel):
             np.copyto(values, total, casting="same_kind")
 
         work = (6 * X.shape[1] + 10) * len(components)
-        fill(out, tile, symmetric=Y is X, work=work, diagonal=largest)
+        return Tiles((X.shape[0], Y.shape[0]), tile, same, work, diagonal=largest, buffers=4)
 
     def _functional(self, X: Any, Y: Any) -> Any:
         torch = sys.modules["torch"]
@@ -184,6 +185,34 @@ class SpectralMixture(VectorKernel):
         q = rng.choice(len(weights), size=n, p=weights / weights.sum())
         signs = rng.integers(0, 2, size=(n, d)) * 2.0 - 1.0
         return 2.0 * math.pi * (signs * means[q] + scales[q] * rng.standard_normal((n, d)))
+
+    def spectral_inverse(self, d: int) -> Inverse:
+        """The map that turns uniform points into frequencies: one coordinate chooses the component.
+
+        The others choose the sign of the mean by the half they lie in, and the normal quantile by where in that half.
+
+        Parameters
+        ----------
+        d : int
+            Features of the data.
+
+        Returns
+        -------
+        m : int
+            d + 1.
+        inverse : callable
+            Takes points of the open unit cube, (n, d + 1), to frequencies, (n, d).
+        """
+        weights, means, scales = self._components(d)
+        edges = np.cumsum(weights / weights.sum())[:-1]
+
+        def inverse(U: np.ndarray) -> np.ndarray:
+            q, rest = np.searchsorted(edges, U[:, 0], side="right"), U[:, 1:]
+            upper = rest >= 0.5
+            within = np.clip(2.0 * rest - upper, LEAST, 1.0 - 2.0**-53)
+            return 2.0 * math.pi * (np.where(upper, means[q], -means[q]) + scales[q] * normal_quantile(within))
+
+        return d + 1, inverse
 
 
 class _Component:
