@@ -291,8 +291,8 @@ def repr_can_be_typed_back(subject: Subject) -> None:
 
 def _collect(value: Any, names: dict[str, Any]) -> None:
     """The classes and functions that the repr of `value` may name."""
-    if isinstance(value, (list, tuple)):
-        for item in value:
+    if isinstance(value, (list, tuple, dict)):
+        for item in value.values() if isinstance(value, dict) else value:
             _collect(item, names)
     elif isinstance(value, type) or inspect.isroutine(value):
         names[value.__qualname__] = value
