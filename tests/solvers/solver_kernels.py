@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 import kernreg_core as kr
 from kernreg_core.arrays import is_torch
@@ -120,6 +121,69 @@ class Unusable(kr.BaseKernel):
 
     def evaluate(self, X: Any, Y: Any) -> Any:
         return X @ Y.T
+
+
+class Waves(kr.BaseKernel):
+    """Random Fourier features of the Gaussian kernel."""
+
+    domain = "vectors"
+    capabilities = frozenset({"symmetric", "psd", "random_features"})
+
+    def __init__(self, *, n_features: int = 40, rng: int = 0) -> None:
+        self.n_features = n_features
+        self.rng = rng
+
+    def evaluate(self, X: Any, Y: Any) -> Any:
+        return Gauss().evaluate(X, Y)
+
+    def features(self, X: Any, basis: Any = None) -> Any:
+        X, _ = self.check_items(X)
+        rng = np.random.default_rng(self.rng)
+        W, shift = rng.standard_normal((X.shape[1], self.n_features)), rng.uniform(0, 6.3, self.n_features)
+        if is_torch(X):
+            return (X @ X.new_tensor(W) + X.new_tensor(shift)).cos()
+        return np.cos(X @ W.astype(X.dtype) + shift.astype(X.dtype))
+
+
+class Vocabulary(kr.BaseKernel):
+    """Counts of substrings of two letters; columns come from what is in the basis."""
+
+    domain = "sequences"
+    capabilities = frozenset({"symmetric", "psd", "features"})
+
+    def evaluate(self, X: Any, Y: Any) -> Any:
+        return (self.features(X, basis=Y) @ self.features(Y, basis=Y).T).toarray()
+
+    def features(self, X: Any, basis: Any = None) -> Any:
+        known = sorted({part for word in (X if basis is None else basis) for part in _parts(word)})
+        place = {part: i for i, part in enumerate(known)}
+        rows = np.zeros((len(X), len(known)))
+        for i, word in enumerate(X):
+            for part, number in _parts(word).items():
+                if part in place:
+                    rows[i, place[part]] = number
+        return sparse.csr_array(rows)
+
+
+class Landmarks(kr.BaseKernel):
+    """Values at the first items that ``fit`` saw."""
+
+    domain = "vectors"
+    capabilities = frozenset({"symmetric", "psd", "features", "fitted"})
+
+    def fit(self, X: Any, y: Any = None) -> Landmarks:
+        self.landmarks_ = np.array(X[:5])
+        return self
+
+    def evaluate(self, X: Any, Y: Any) -> Any:
+        return self.features(X) @ self.features(Y).T
+
+    def features(self, X: Any, basis: Any = None) -> Any:
+        return Gauss()(X, self.landmarks_)
+
+
+def _parts(word: str) -> Counter[str]:
+    return Counter(word[i : i + 2] for i in range(len(word) - 1))
 
 
 WORDS = ["abab", "babab", "aabb", "abba", "xyxy", "yxyx", "xxyy", "xyyx", "ababa", "bab", "yxy", "xyx"]

@@ -9,10 +9,8 @@ from numpy.testing import assert_allclose
 from kernreg_solvers.linalg import (
     ShiftedSystem,
     centre_in_place,
-    dense_eigenpairs,
     fix_signs,
     mirror_down,
-    subspace_eigenpairs,
 )
 from kernreg_solvers.losses import BinaryLoss, SoftmaxLoss
 from kernreg_solvers.newton import BinaryNewton, SoftmaxNewton
@@ -68,35 +66,6 @@ def test_mirroring_and_centring() -> None:
     assert_allclose(centred, H @ K @ H, atol=1e-10)
     assert np.array_equal(centred, centred.T)
     assert_allclose([means.mean(), total], K.mean())
-
-
-@pytest.mark.parametrize("rank", [1, 3, 40, 200])
-def test_eigenpairs_of_any_rank(rank: int) -> None:
-    K = gram(200, rank)
-    dense = dense_eigenpairs(K.copy(), 5)
-    found = subspace_eigenpairs(K, 5, tol=1e-11, max_iter=500, rng=np.random.RandomState(0))
-    assert found.converged
-    assert_allclose(found.values, dense.values, rtol=1e-9, atol=1e-8)
-    assert_allclose(found.vectors.T @ found.vectors, np.eye(5), atol=1e-9)
-    assert_allclose(K @ found.vectors, found.vectors * found.values, atol=1e-8 * dense.values[0])
-
-
-def test_eigenpairs_with_repeated_and_negative_values() -> None:
-    Q = np.linalg.qr(np.random.default_rng(0).standard_normal((300, 300)))[0]
-    values = np.concatenate([[5.0, 5.0, 5.0, 2.0], np.linspace(1, 0, 200), -3 * np.ones(96)])
-    found = subspace_eigenpairs((Q * values) @ Q.T, 4, tol=1e-10, max_iter=500, rng=np.random.RandomState(0))
-    assert found.converged
-    assert_allclose(found.values, [5, 5, 5, 2], rtol=1e-10)
-
-
-def test_eigenpairs_after_restarts() -> None:
-    Q = np.linalg.qr(np.random.default_rng(0).standard_normal((1200, 1200)))[0]
-    values = np.linspace(1, 2, 1200)[::-1]
-    K = (Q * values) @ Q.T
-    found = subspace_eigenpairs((K + K.T) / 2, 3, tol=1e-8, max_iter=2000, rng=np.random.RandomState(0))
-    assert found.converged
-    assert found.n_iter * 7 > 160  # more than the basis holds
-    assert_allclose(found.values, values[:3], rtol=1e-10)
 
 
 def test_signs() -> None:

@@ -24,7 +24,7 @@ class LinearKernel(BaseKernel):
     """
 
     domain = "vectors"
-    capabilities = frozenset({"symmetric", "psd", "diag", "features", "differentiable"})
+    capabilities = frozenset({"symmetric", "psd", "diag", "features", "matvec", "differentiable"})
     accepts_sparse = True
 
     def __init__(self) -> None:
@@ -48,3 +48,8 @@ class LinearKernel(BaseKernel):
         """`X` itself, shape (n, d): a fixed map, which ignores `basis`."""
         X, _ = self.check_items(X)
         return X
+
+    def matvec(self, X: Any, V: Any, Y: Any = None) -> Any:
+        """k(X, Y) V = X (Y^T V), shape (n,) or (n, p), in O(n d p)."""
+        X, Y = self.check_items(X, Y)
+        return X @ (Y.T @ V)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils.validation import _check_sample_weight
 
-from kernreg_core.arrays import describe
-from kernreg_core.errors import InputError, KernregWarning, ParameterError
+import kernreg_core as kr
+from kernreg_core.errors import InputError
 
-from .linalg import ShiftedSystem, blas_threads
+from .dual import solve_dual
 from .mixin import KernelMixin, as_numpy
+from .penalty import METHODS, checked_penalty
 
 
 class KernelRidge(KernelMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
@@ -24,7 +24,8 @@ class KernelRidge(KernelMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
 
     .. math:: \sum_i w_i (y_i - f(x_i) - b)^2 + \alpha \|f\|^2, \qquad f(x) = \sum_i c_i\, k(x, x_i),
 
-    by one Cholesky factorisation of :math:`K + \alpha W^{-1}`, in the memory of K itself.
+    by one Cholesky factorisation of :math:`K + \alpha W^{-1}`, in the memory of K itself; or, where
+    the penalty is to be chosen, by one eigendecomposition of K.
 
     Parameters
     ----------
@@ -33,8 +34,11 @@ class KernelRidge(KernelMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
         name of an entry, created with its defaults; or ``'precomputed'``: `X` is the matrix
         k(X, X) in ``fit`` and k(X_new, X_train) in ``predict``. The object itself is never
         changed: ``fit`` works on a clone.
-    alpha : float or array_like, shape (n_targets,)
-        Ridge penalty, at least 0; one for all targets or one for each. 0 interpolates.
+    alpha : float, array_like of shape (n_targets,), 'loo' or 'gcv'
+        Ridge penalty, at least 0; one for all targets or one for each. 0 interpolates. ``'loo'`` and
+        ``'gcv'`` choose it, for each target on its own, where the error of leave-one-out or of
+        generalised cross-validation is least: in closed form, exactly, on a continuous log scale
+        (a grid over all that rounding allows, then finer ones around its best point).
     fit_intercept : bool
         Whether an intercept, which is not penalised, is fitted. False, as in scikit-learn's
         ``KernelRidge``; centre y, or set it, where the kernel has no constant part.
@@ -45,6 +49,11 @@ class KernelRidge(KernelMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
         c.
     intercept_ : float or ndarray, shape (n_targets,)
         b; 0.0 without an intercept.
+    alpha_ : float or ndarray, shape (n_targets,)
+        The penalty of each target, given or chosen.
+    loo_error_, gcv_error_ : float or ndarray, shape (n_targets,)
+        The mean squared error at ``alpha_`` by the method that chose it, and only then. A weight is
+        the precision of its item here, which is left out as a whole.
     kernel_ : kernel or None
         The clone that was used, fitted where the kernel has to be; None with 'precomputed'.
     X_fit_ : array or list or None
@@ -58,7 +67,7 @@ class KernelRidge(KernelMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
     ------
     ParameterError
         From ``fit``: `kernel` is no kernel, or is asymmetric, complex or matrix-valued; `alpha` is
-        negative, not finite, or of another length than the targets.
+        negative, not finite, of another length than the targets, or another word.
     InputError
         From ``fit`` and ``predict``: NaN, infinity, strings, an empty `X`, unequal lengths, other
         columns than in ``fit``.
@@ -76,13 +85,25 @@ class KernelRidge(KernelMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
     -----
     On vectors `X` is validated as scikit-learn does; on other domains only its length is checked,
     and lists go through ``cross_val_score``, ``GridSearchCV`` and ``Pipeline`` as arrays do. The
-    system is solved in float64 whatever the dtype of `X`. A torch tensor is handed to the kernel
-    as it is, on its device; coefficients and predictions are NumPy arrays.
+    system is solved in float64 whatever the dtype of `X`: from 1000 items on by a factorisation in
+    float32 whose solution is refined to the residual of one in float64, and by one in float64 where
+    alpha is below a millionth of the largest eigenvalue or that residual is not reached. A torch
+    tensor is handed to the kernel as it is, on its device; coefficients and predictions are NumPy
+    arrays.
+
+    The formulas of leave-one-out and generalised cross-validation, weights and intercept included,
+    stand in :mod:`kernreg_solvers.penalty`. An eigendecomposition takes some ten times as long as a
+    factorisation: for many rows see ``solver.feature_ridge``. Where the kernel is indefinite only
+    penalties that have a minimum are searched.
 
     References
     ----------
     .. [1] C. Saunders, A. Gammerman and V. Vovk, "Ridge regression learning algorithm in dual
        variables", ICML 1998.
+    .. [2] D. M. Allen, "The relationship between variable selection and data augmentation and a
+       method for prediction", Technometrics 16, 1974.
+    .. [3] G. H. Golub, M. Heath and G. Wahba, "Generalized cross-validation as a method for choosing
+       a good ridge parameter", Technometrics 21, 1979.
 
     Examples
     --------
@@ -92,6 +113,14 @@ class KernelRidge(KernelMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
     >>> model = KernelRidge(alpha=1e-6, fit_intercept=True).fit(X, [1.0, 3.0, 5.0])
     >>> model.predict([[3.0]]).round(3)
     array([7.])
+
+    A penalty that is chosen:
+
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.standard_normal((50, 3))
+    >>> model = KernelRidge(alpha="loo").fit(X, X[:, 0] + 0.1 * rng.standard_normal(50))
+    >>> 0.01 < model.alpha_ < 2.0, 0.005 < model.loo_error_ < 0.02
+    (True, True)
 
     On strings, with a kernel that counts common letters:
 
@@ -124,25 +153,26 @@ class KernelRidge(KernelMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
         self
         """
         X, y = self._fit_data(X, y, multi_output=True, y_numeric=True)
+        for stale in ("loo_error_", "gcv_error_"):
+            self.__dict__.pop(stale, None)
         targets = np.asarray(y, dtype=np.float64).reshape(len(y), -1)
-        alphas = self._checked_alpha(targets.shape[1])
-        root = _root_weights(sample_weight, len(targets))
+        alpha = checked_penalty(self.alpha, targets.shape[1], METHODS)
+        weights = checked_weights(sample_weight, len(targets))
         K = self._training_gram(X, y)
-        if root is not None:
-            K *= root[:, None]
-            K *= root
-        border = (np.ones(len(targets)) if root is None else root) if self.fit_intercept else None
-        scaled = targets if root is None else targets * root[:, None]
-        with blas_threads(len(K)):
-            coefficients, intercept = self._solve(K, scaled, alphas, border)
-        if root is not None:
-            coefficients *= root[:, None]
-        if np.ndim(y) == 1:
-            self.dual_coef_: np.ndarray = coefficients.ravel()
-            self.intercept_: Any = float(intercept[0])
-        else:
-            self.dual_coef_ = coefficients
-            self.intercept_ = intercept if self.fit_intercept else 0.0
+        found = solve_dual(
+            K,
+            targets,
+            alpha,
+            weights=weights,
+            intercept=self.fit_intercept,
+            definite=self.kernel_ is not None and "psd" in kr.capabilities(self.kernel_),
+            stacklevel=3,
+        )
+        if isinstance(alpha, str):
+            setattr(self, f"{alpha}_error_", of_targets(found.errors, y))
+        self.alpha_: Any = of_targets(np.array(found.alphas), y)
+        self.intercept_: Any = of_targets(found.intercepts, y) if self.fit_intercept or np.ndim(y) == 1 else 0.0
+        self.dual_coef_: np.ndarray = found.coefficients.ravel() if np.ndim(y) == 1 else found.coefficients
         return self
 
     def predict(self, X: Any) -> np.ndarray:
@@ -159,72 +189,10 @@ class KernelRidge(KernelMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):
         X = self._new_data(X)
         return np.asarray(self._cross_matvec(X, self.dual_coef_) + self.intercept_)
 
-    def _checked_alpha(self, n_targets: int) -> np.ndarray:
-        """One penalty for each target."""
-        try:
-            alpha = np.asarray(as_numpy(self.alpha), dtype=np.float64)
-        except (TypeError, ValueError):
-            raise ParameterError(
-                f"alpha: expected a number at least 0, or one for each target, got {describe(self.alpha)}"
-            ) from None
-        if not np.isfinite(alpha).all() or (alpha < 0).any():
-            raise ParameterError(
-                f"alpha: expected finite numbers at least 0, got {self.alpha!r}: 0 interpolates, larger values smooth"
-            )
-        if alpha.ndim > 1 or (alpha.ndim == 1 and alpha.size not in (1, n_targets)):
-            raise ParameterError(
-                f"alpha: expected one number, or {n_targets}, one for each target, got {describe(alpha)}"
-            )
-        return np.broadcast_to(alpha.ravel(), (n_targets,))
 
-    def _solve(
-        self, K: np.ndarray, Y: np.ndarray, alphas: np.ndarray, border: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Coefficients (n, t) and intercepts (t,); `K` is overwritten."""
-        coefficients, intercept = np.empty_like(Y), np.zeros(Y.shape[1])
-        distinct = np.unique(alphas)
-        for number, alpha in enumerate(distinct):
-            columns = alphas == alpha
-            last = number == len(distinct) - 1
-            system = ShiftedSystem(K if last else K.copy(), float(alpha))
-            if system.eigenvalues is not None:
-                self._warn(system)
-            if border is None:
-                coefficients[:, columns] = system.solve(Y[:, columns])
-                continue
-            # the intercept makes the weighted residuals, which are alpha c, sum to zero; where
-            # K + alpha I is singular they lie in its null space, which no coefficient reaches
-            found = system.solve(np.column_stack([Y[:, columns], border]))
-            edge, null = found[:, -1], system.null_part(border)
-            if null is None:
-                intercept[columns] = (border @ found[:, :-1]) / (border @ edge)
-            else:
-                intercept[columns] = (null @ Y[:, columns]) / (null @ border)
-            coefficients[:, columns] = found[:, :-1] - edge[:, None] * intercept[columns]
-        return coefficients, intercept
-
-    def _warn(self, system: ShiftedSystem) -> None:
-        values = system.eigenvalues
-        if values is None:
-            return
-        n, smallest, largest = len(values), float(values[0]), float(np.abs(values).max())
-        if smallest < -n * np.finfo(np.float64).eps * largest:
-            what = f"has the eigenvalue {smallest:.3g}, so the kernel is not positive semi-definite on these items"
-            way = f"take alpha above {-smallest:.3g}, or a positive definite kernel, to have a minimum"
-        else:
-            what = f"plus alpha is singular to working precision (rank {system.rank} of {n})"
-            way = f"take alpha above {n * np.finfo(np.float64).eps * largest:.1g} to silence this"
-        warnings.warn(
-            f"alpha={system.alpha:g}: the Gram matrix {what}; the least-squares solution of least norm is taken: {way}",
-            KernregWarning,
-            stacklevel=4,
-        )
-
-
-def _root_weights(sample_weight: Any, n: int) -> np.ndarray | None:
-    """Square roots of the checked weights, None where all are 1."""
-    weights = checked_weights(sample_weight, n)
-    return None if weights is None else np.sqrt(weights)
+def of_targets(values: Any, y: Any) -> Any:
+    """A number where there is one target, an array of one for each where `y` has columns."""
+    return float(values[0]) if np.ndim(y) == 1 else values
 
 
 def checked_weights(sample_weight: Any, n: int) -> np.ndarray | None:

@@ -6,21 +6,45 @@ Nothing here knows about estimators or kernels.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.linalg import eigh, lapack
 
-from kernreg_core.threads import num_threads, pinned_blas
+from kernreg_core.threads import num_threads, pinned_blas, run_parallel
+
+from .blocked import BlockFactor
 
 _BLOCK = 256
 #: Below this size threads cost more than they give: they wait for each other, the more so on a busy machine.
 _SMALL = 400
+#: Above this size LAPACK's Cholesky factorisation is not left to several BLAS threads.
+_LARGE = 8192
+#: Multiplications below which a product is not spread over threads.
+_WORK = 1 << 22
 
 
 def blas_threads(n: int) -> AbstractContextManager[None]:
     """A context for work on an (n, n) matrix: BLAS on one thread where `n` is small or KERNREG_NUM_THREADS says so."""
     return pinned_blas() if n < _SMALL or num_threads() == 1 else nullcontext()
+
+
+def rows_times(Q: np.ndarray, K: np.ndarray) -> np.ndarray:
+    """Q K for a few rows `Q`, (b, n), and a large `K`, (n, m): parts of the columns on threads of our own.
+
+    BLAS's threads gain nothing on a matrix with so few rows.
+    """
+    m, threads = K.shape[1], num_threads()
+    if threads == 1 or Q.shape[0] * K.size < _WORK:
+        return np.asarray(Q @ K)
+    out = np.empty((Q.shape[0], m), np.result_type(Q, K))
+    step = -(-m // (2 * threads))
+
+    def part(start: int) -> None:
+        np.matmul(Q, K[:, start : start + step], out=out[:, start : start + step])
+
+    run_parallel(part, range(0, m, step))
+    return out
 
 
 class ShiftedSystem:
@@ -35,6 +59,9 @@ class ShiftedSystem:
     K : ndarray, shape (n, n), float64, C order, symmetric
         Overwritten.
     alpha : float
+    definite : bool
+        Whether `K` is known to be positive semi-definite up to rounding: then an `alpha` above rounding says that
+        nothing is singular, and the condition number is not estimated (an eighth of the time of a factorisation).
 
     Attributes
     ----------
@@ -44,19 +71,17 @@ class ShiftedSystem:
         Of K + alpha I, to working precision.
     """
 
-    def __init__(self, K: np.ndarray, alpha: float) -> None:
+    def __init__(self, K: np.ndarray, alpha: float, definite: bool = False) -> None:
         self.alpha = alpha
         self.rank = K.shape[0]
         self.eigenvalues: np.ndarray | None = None
         diagonal = K.diagonal().copy()
         K.flat[:: K.shape[0] + 1] += alpha
-        norm = max(float(np.abs(K[:, i : i + _BLOCK]).sum(axis=0).max()) for i in range(0, K.shape[1], _BLOCK))
-        # the upper triangle of K.T, which is Fortran-ordered, is the lower one of K
-        self._factor, info = lapack.dpotrf(K.T, lower=0, clean=0, overwrite_a=1)
-        if info == 0:
-            rcond, _ = lapack.dpocon(self._factor, norm, uplo="U")
-            if rcond >= np.finfo(np.float64).eps:
-                return
+        regular = definite and alpha > len(K) * np.finfo(np.float64).eps * float(diagonal.sum())
+        norm = 1.0 if regular else _one_norm(K)
+        self._factor, info = cholesky_in_place(K)
+        if info == 0 and (regular or lapack.dpocon(self._factor, norm, uplo="U")[0] >= np.finfo(np.float64).eps):
+            return
         mirror_down(K)
         K.flat[:: K.shape[0] + 1] = diagonal
         self.eigenvalues, self._vectors = eigh(K.T, overwrite_a=True, check_finite=False)
@@ -79,6 +104,28 @@ class ShiftedSystem:
         range_of = self._vectors[:, self._inverse != 0]
         part = b - range_of @ (range_of.T @ b)
         return part if np.linalg.norm(part) > 1e-8 * np.linalg.norm(b) else None
+
+
+def cholesky_in_place(K: np.ndarray) -> tuple[np.ndarray, int]:
+    """LAPACK's upper factor of K.T in the lower triangle of `K`, and its ``info``: 0 where there is one.
+
+    The strict upper triangle of `K` (C order) stays. On several threads large matrices are factored by
+    :class:`~kernreg_solvers.blocked.BlockFactor`, which says why; 16,000 rows would do, half of that is safe.
+    """
+    if len(K) > _LARGE and num_threads() > 1:
+        factor = BlockFactor(K, 0.0, np.float64)
+        if not factor.complete:
+            return K.T, 1
+        factor.put_corners()
+        return K.T, 0
+    # the upper triangle of K.T, which is Fortran-ordered, is the lower one of K
+    found, info = lapack.dpotrf(K.T, lower=0, clean=0, overwrite_a=1)
+    return np.asarray(found), int(info)
+
+
+def _one_norm(K: np.ndarray) -> float:
+    """The largest sum of magnitudes of a column, block by block."""
+    return max(float(np.abs(K[:, i : i + _BLOCK]).sum(axis=0).max()) for i in range(0, K.shape[1], _BLOCK))
 
 
 def mirror_down(K: np.ndarray) -> None:
@@ -127,84 +174,46 @@ def dense_eigenpairs(K: np.ndarray, q: int) -> Eigenpairs:
     return Eigenpairs(values[::-1].copy(), np.ascontiguousarray(vectors[:, ::-1]), 1, True)
 
 
-def subspace_eigenpairs(K: np.ndarray, q: int, *, tol: float, max_iter: int, rng: Any) -> Eigenpairs:
-    """The `q` largest (algebraic) eigenpairs by a block Krylov subspace with thick restarts.
-
-    Each step multiplies `K` by the residuals of the pairs that have not converged and takes the
-    best pairs of the enlarged subspace (Rayleigh-Ritz). A block costs one pass over `K`, like a
-    single vector. `K` is only read.
-
-    Parameters
-    ----------
-    K : ndarray, shape (n, n), symmetric
-    q : int
-        Much smaller than n.
-    tol : float
-        A pair has converged when |K u - l u| <= tol * max |l|.
-    max_iter : int
-        Products of `K` with a block.
-    rng : numpy.random.RandomState
-        Draws the first block.
-
-    References
-    ----------
-    .. [1] C. Musco and C. Musco, "Randomized block Krylov methods for stronger and faster
-       approximate singular value decomposition", NeurIPS 2015.
-    """
-    n = K.shape[0]
-    size = min(n, q + max(4, q // 4))
-    limit = min(n, max(12 * size, 160))
-    basis = np.empty((n, limit), order="F")
-    image = np.empty((n, limit), order="F")
-    small = np.zeros((limit, limit))
-    block = np.linalg.qr(rng.standard_normal((n, size)))[0]
-    used, taken = 0, 0
-    values, vectors, converged = np.zeros(q), np.zeros((n, q)), False
-    while taken < max_iter:
-        taken += 1
-        width = block.shape[1]
-        fresh = slice(used, used + width)
-        used += width
-        basis[:, fresh] = block
-        image[:, fresh] = (basis[:, fresh].T @ K).T  # K is symmetric, and rows times K is the faster product
-        Q, W = basis[:, :used], image[:, :used]
-        small[:used, fresh] = Q.T @ image[:, fresh]
-        small[fresh, :used] = small[:used, fresh].T
-        theta, Y = np.linalg.eigh(small[:used, :used])
-        theta, Y = theta[::-1], Y[:, ::-1]
-        top = min(size, used)
-        ritz, ritz_image = Q @ Y[:, :top], W @ Y[:, :top]
-        residual = ritz_image - ritz * theta[:top]
-        open_pairs = np.linalg.norm(residual, axis=0) > tol * max(abs(theta[0]), abs(theta[-1]))
-        values, vectors = theta[:q], ritz[:, :q]
-        converged = not open_pairs[:q].any()
-        if converged:
-            break
-        if used + size > limit:
-            # thick restart: what is known of the leading pairs is kept
-            basis[:, :top], image[:, :top] = ritz, ritz_image
-            small[:top, :top] = np.diag(theta[:top])
-            used = top
-        block = _orthogonal_to(basis[:, :used], residual[:, open_pairs])
-        if block.shape[1] == 0:
-            break  # an invariant subspace: no residual is left above rounding
-    return Eigenpairs(values, vectors, taken, bool(converged))
-
-
-def _orthogonal_to(Q: np.ndarray, block: np.ndarray) -> np.ndarray:
-    """An orthonormal basis of what `block` adds to the span of `Q`; columns that add nothing are dropped."""
-    block = block / np.maximum(np.linalg.norm(block, axis=0), np.finfo(np.float64).tiny)
-    for _ in range(2):  # twice is enough: the second pass removes what rounding left
-        block = block - Q @ (Q.T @ block)
-    left, strength, _ = np.linalg.svd(block, full_matrices=False)
-    kept = left[:, strength > 1e-10]
-    kept = kept - Q @ (Q.T @ kept)
-    return np.linalg.qr(kept)[0]
-
-
 def fix_signs(vectors: np.ndarray) -> np.ndarray:
     """Each column with its entry of largest magnitude made positive, in place: signs are arbitrary otherwise."""
     largest = np.abs(vectors).argmax(axis=0)
     signs = np.sign(vectors[largest, np.arange(vectors.shape[1])])
     vectors *= np.where(signs == 0, 1.0, signs)
     return vectors
+
+
+class Factor(NamedTuple):
+    """L with L L^T = K + jitter I, lower triangular in Fortran order, and the jitter."""
+
+    L: np.ndarray
+    jitter: float
+
+
+def psd_cholesky(K: np.ndarray, *, most: float = 1e-6) -> Factor | None:
+    """Cholesky factor of a positive semi-definite `K`, with the least of a few jitters that makes it possible.
+
+    Parameters
+    ----------
+    K : ndarray, shape (n, n), float64, symmetric
+        Its memory is not changed.
+    most : float
+        Largest jitter, as a fraction of the mean diagonal entry; what needs more is no rounded positive
+        semi-definite matrix.
+
+    Returns
+    -------
+    Factor or None
+        None where `most` was not enough.
+    """
+    n = K.shape[0]
+    scale = max(float(np.trace(K)) / n, np.finfo(np.float64).tiny)
+    fraction = 0.0
+    while fraction <= most:
+        A = np.array(K, order="F")
+        A.flat[:: n + 1] += fraction * scale
+        L, info = lapack.dpotrf(A, lower=1, clean=1, overwrite_a=1)
+        # a pivot that is all rounding makes a factor of no use
+        if info == 0 and float(np.diagonal(L).min()) ** 2 > n * np.finfo(np.float64).eps * scale * 0.5:
+            return Factor(np.asarray(L), fraction * scale)
+        fraction = max(10.0 * fraction, n * float(np.finfo(np.float64).eps))
+    return None

@@ -10,6 +10,7 @@ from sklearn.utils.validation import check_is_fitted, check_X_y, validate_data
 
 import kernreg_core as kr
 from kernreg_core import errors
+from kernreg_core._parts import on_torch
 from kernreg_core.arrays import check_array, check_sized, describe, is_prepared, is_sparse, is_torch
 
 from .resolve import Prepared, domain_of, is_precomputed, peek, probe, resolve
@@ -37,6 +38,9 @@ class KernelMixin:
 
     kernel: Any
     kernel_: Any
+    #: dtypes that vectors keep; anything else becomes the first. float64 alone where a whole Gram matrix is solved:
+    #: rounded to float32 it is indefinite by 1e-7 of its size, which a small alpha does not cover
+    _keeps: Any = np.float64
     #: an attribute that ``fit`` sets once all is solved: without it the estimator is not fitted
     _result: str
 
@@ -112,14 +116,14 @@ class KernelMixin:
         if layout == "tensor":
             X = check_array(X, "X").detach()
             self.n_features_in_ = int(X.shape[1])
+            self._tensor_like = X[:0].clone()
         else:
             X = check_sized(X, "X", domain_of(self.kernel_) or "items")
         return X, (None if y is _MISSING else _check_targets(self, X, y, y_options))
 
     def _fit_vectors(self, X: Any, y: Any, y_options: dict[str, Any]) -> tuple[Any, Any]:
-        # float64 from here on: a Gram matrix rounded to float32 is indefinite by 1e-7 of its size, which a
-        # small alpha does not cover; 'precomputed' matrices are converted when they are copied
-        dtype = _FLOATS if self._layout_fit == "precomputed" else np.float64
+        # 'precomputed' matrices are converted when they are copied
+        dtype = _FLOATS if self._layout_fit == "precomputed" else self._keeps
         options: dict[str, Any] = {"dtype": dtype, "accept_sparse": self._sparse_formats()}
         if y is _MISSING:
             found, y = self._validated(X, **options), None
@@ -158,9 +162,8 @@ class KernelMixin:
                 )
             return X
         if layout == "tensor":
-            fitted = self.X_fit_
-            return fitted.new_tensor(self._validated(X, reset=False, dtype=np.float64))
-        return self._validated(X, reset=False, dtype=np.float64, accept_sparse=self._sparse_formats())
+            return self._tensor_like.new_tensor(self._validated(X, reset=False, dtype=np.float64))
+        return self._validated(X, reset=False, dtype=self._keeps, accept_sparse=self._sparse_formats())
 
     # -- Gram matrices ----------------------------------------------------------------------
 
@@ -173,8 +176,16 @@ class KernelMixin:
             K = np.array(X, dtype=np.float64, order="C")
             _check_symmetric(K, "X")
             return K
+        self._keep_items(X, y)
+        K = self._float_gram(_gram(self._engine_kernel, self._items), own=True)
+        if "symmetric" not in kr.capabilities(self.kernel_):
+            _check_symmetric(K, "kernel")
+        return K
+
+    def _keep_items(self, X: Any, y: Any = None) -> None:
+        """Fit the kernel, and keep a copy of the training items, prepared once; a file stays a file."""
         kernel = self.kernel_
-        self.X_fit_ = _own_copy(X)
+        self.X_fit_ = X if is_mapped(X) else _own_copy(X)
         self.n_samples_fit_ = count(X)
         capabilities = kr.capabilities(kernel)
         if "fitted" in capabilities:
@@ -185,10 +196,6 @@ class KernelMixin:
             # once, and kept for every predict
             self._items = self.X_fit_ if is_prepared(X) else kernel.prepare(self.X_fit_)
             self._engine_kernel = Prepared(kernel)
-        K = self._float_gram(_gram(self._engine_kernel, self._items), own=True)
-        if "symmetric" not in capabilities:
-            _check_symmetric(K, "kernel")
-        return K
 
     def _cross_gram(self, X: Any) -> np.ndarray:
         """k(X, X_fit) in float64, shape (n, n_samples_fit_)."""
@@ -227,7 +234,11 @@ class KernelMixin:
 
 def _gram(kernel: Any, X: Any, Y: Any = None) -> Any:
     """The Gram matrix without a progress bar; of anything but tensors converted to float64 tile by tile."""
-    return kr.gram(kernel, X, Y, dtype=None if is_torch(X) else np.float64, progress=False)
+    if Y is None and isinstance(X, np.ndarray) and isinstance(kernel, kr.BaseKernel) and hasattr(kernel, "into"):
+        items, _ = kernel.check_items(X)
+        if kernel.result_dtype(items) == np.float64:
+            return kernel(items)  # it cuts, threads and mirrors in cache, which tiles of a large matrix do not
+    return kr.gram(kernel, X, Y, dtype=None if on_torch(X) else np.float64, progress=False)
 
 
 def count(X: Any) -> int:
@@ -285,6 +296,15 @@ def _check_symmetric(K: np.ndarray, argument: str, block: int = 1024) -> None:
                 f"{argument}: expected {expected}, got a matrix that differs from its transpose by {gap:.3g}, "
                 f"its largest entry being {scale:.3g}: {way}"
             )
+
+
+def is_mapped(X: Any) -> bool:
+    """Whether `X` is an array whose memory is a file's."""
+    while isinstance(X, np.ndarray):
+        if isinstance(X, np.memmap):
+            return True
+        X = X.base
+    return False
 
 
 def _own_copy(X: Any) -> Any:
