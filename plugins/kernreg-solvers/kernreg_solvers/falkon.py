@@ -148,8 +148,8 @@ class Falkon(FalkonMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):  # t
     residual_ : float
         The relative residual that was reached, computed anew and not by recurrence; the largest of all targets.
     jitter_ : float
-        What was added to the diagonal of k(Z, Z) to factor it. Where it is no more than rounding it is in the
-        preconditioner alone, and the solution is that of the problem above.
+        What was added to the diagonal of k(Z, Z) to factor it, in the norm above too; 0 where the centres are well
+        apart.
     kernel_, n_features_in_, feature_names_in_
         As in :class:`KernelRidge`.
 
@@ -256,7 +256,7 @@ class Falkon(FalkonMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):  # t
             raise ParameterError(
                 f"alpha: expected numbers above 0, got {self.alpha!r}: without a penalty take EigenPro3, or a small one"
             )
-        weights = _unless_one(checked_weights(sample_weight, len(Y)))
+        weights = unless_one(checked_weights(sample_weight, len(Y)))
         seed = self._rows_seed()
         span = Span(self.kernel_, self._choose_centers(X))
         self._in_float64 = False
@@ -328,6 +328,6 @@ class Falkon(FalkonMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):  # t
         )
 
 
-def _unless_one(weights: np.ndarray | None) -> np.ndarray | None:
+def unless_one(weights: np.ndarray | None) -> np.ndarray | None:
     """The weights, None where all are 1."""
     return None if weights is None or (weights == 1.0).all() else weights

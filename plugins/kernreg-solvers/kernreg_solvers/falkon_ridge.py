@@ -58,7 +58,7 @@ class Found:
 
 
 class LeastSquares:
-    """sum_i w_i (y_i - k(x_i, Z) a - b)^2 + alpha a^T k(Z, Z) a, of several targets.
+    """sum_i w_i (y_i - phi_i^T u - b)^2 + alpha |u|^2, of several targets, in the coordinates of the span.
 
     Parameters
     ----------
@@ -89,9 +89,9 @@ class LeastSquares:
         Y = self.Y if len(columns) == self.Y.shape[1] else self.Y[:, columns]
         return LeastSquares(self.operator, self.span, Y, self.weights, self.intercept, alpha)
 
-    def gradient(self, A: np.ndarray, b: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Half the negative gradient in coefficients (m, t) and intercepts (t,), and the squared errors: one pass."""
-        A_ = self.operator.operand(A)
+    def gradient(self, U: np.ndarray, b: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Half the negative gradient in coordinates (m, t) and intercepts (t,), and the squared errors: one pass."""
+        A_ = self.operator.operand(self.span.coefficients(U))
 
         def body(rows: slice, K: Any) -> np.ndarray:
             errors = self.Y[rows][:, columns] - as_host(K @ A_) - b
@@ -100,19 +100,19 @@ class LeastSquares:
                 [as_host(K.T @ self.operator.operand(pull)), pull.sum(axis=0), (pull * errors).sum(axis=0)]
             )
 
-        found = self.operator.reduce(body, (len(A) + 2, len(columns)))
-        return found[:-2] - self.alpha * self.span.times(A), self.free(found[-2]), found[-1]
+        found = self.operator.reduce(body, (len(U) + 2, len(columns)))
+        return self.span.whiten(found[:-2]) - self.alpha * U, self.free(found[-2]), found[-1]
 
-    def times(self, A: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def times(self, U: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Half the Hessian times directions, shapes (m, t) and (t,): one pass."""
-        A_ = self.operator.operand(A)
+        A_ = self.operator.operand(self.span.coefficients(U))
 
         def body(rows: slice, K: Any) -> np.ndarray:
             pull = self._weighted(rows, as_host(K @ A_) + b)
             return np.vstack([as_host(K.T @ self.operator.operand(pull)), pull.sum(axis=0)])
 
-        found = self.operator.reduce(body, (len(A) + 1, len(b)))
-        return found[:-1] + self.alpha * self.span.times(A), self.free(found[-1])
+        found = self.operator.reduce(body, (len(U) + 1, len(b)))
+        return self.span.whiten(found[:-1]) + self.alpha * U, self.free(found[-1])
 
     def _weighted(self, rows: slice, values: np.ndarray) -> np.ndarray:
         return values if self.weights is None else values * self.weights[rows][:, None]
@@ -194,17 +194,18 @@ def solve(problem: LeastSquares, sample: Sample, *, tol: float, max_iter: int, b
     Found
     """
     m, t = problem.span.size, problem.Y.shape[1]
-    A, b, all_ = np.zeros((m, t)), np.zeros(t), np.arange(t)
+    U, b, all_ = np.zeros((m, t)), np.zeros(t), np.arange(t)
     P = _first_preconditioner(problem, sample, tol)
-    start = problem.gradient(A, b, all_)
+    start = problem.gradient(U, b, all_)
     squares = start[2]
     norms = _norms(P, start[0], start[1])
-    R, r, n_iter, residuals = start[0], start[1], 0, np.where(norms > 0.0, 1.0, 0.0)
+    n_iter, residuals = 0, np.where(norms > 0.0, 1.0, 0.0)
     open_ = np.flatnonzero(norms > 0.0)
+    R, r = start[0][:, open_], start[1][open_]
     while len(open_) and n_iter < max_iter:
-        steps, slow = _descend(problem, P, A, b, R, r, open_, norms, tol, max_iter - n_iter, not sample.complete, bar)
+        steps, slow = _descend(problem, P, U, b, R, r, open_, norms, tol, max_iter - n_iter, not sample.complete, bar)
         n_iter += steps
-        R, r, squares[open_] = problem.gradient(A[:, open_], b[open_], open_)
+        R, r, squares[open_] = problem.gradient(U[:, open_], b[open_], open_)
         if slow:
             sample.grow(_GROWTH * sample.size)
             P = _preconditioner(problem, sample)
@@ -213,7 +214,7 @@ def solve(problem: LeastSquares, sample: Sample, *, tol: float, max_iter: int, b
         keep = (residuals[open_] > tol) & (slow | (residuals[open_] < 0.5 * before))
         open_, R, r = open_[keep], R[:, keep], r[keep]
     errors = np.sqrt(np.maximum(squares, 0.0) / problem.total)
-    return Found(A, b, errors, n_iter, float(residuals.max(initial=0.0)))
+    return Found(problem.span.coefficients(U), b, errors, n_iter, float(residuals.max(initial=0.0)))
 
 
 def solve_gcv(problem: LeastSquares, sample: Sample, tol: float) -> tuple[Found, np.ndarray, np.ndarray]:
@@ -233,34 +234,30 @@ def solve_gcv(problem: LeastSquares, sample: Sample, tol: float) -> tuple[Found,
     Found, alphas (t,), errors (t,)
     """
     span, w, all_ = problem.span, problem.weights, np.arange(problem.Y.shape[1])
-    A = np.zeros((span.size, len(all_)))
+    U = np.zeros((span.size, len(all_)))
     b = np.average(problem.Y, axis=0, weights=w) if problem.intercept else np.zeros(len(all_))
-    R, r, squares = problem.gradient(A, b, all_)
+    R, r, squares = problem.gradient(U, b, all_)
     sample.grow(sample.n)
     n = sample.n if w is None else int(np.count_nonzero(w))
     C = sample.moments.covariance(problem.total, problem.intercept)
     mean = sample.moments.first / sample.moments.total * problem.intercept
     with blas_threads(span.size):
-        path = PrimalPath(C.T, span.whiten(R), squares, n, problem.total, problem.intercept)
+        path = PrimalPath(C.T, R, squares, n, problem.total, problem.intercept)
         choice = path.choose()
     shifted, norms, last, n_iter = path.values[:, None] + choice.alphas, None, np.inf, 0
     while True:
-        pull = path.vectors.T @ (span.whiten(R) - np.multiply.outer(mean, r))
+        pull = path.vectors.T @ (R - np.multiply.outer(mean, r))
         found = np.sqrt((np.square(pull) / shifted).sum(axis=0) + np.square(r) / problem.total)
         norms = np.maximum(found, np.finfo(np.float64).tiny) if norms is None else norms
         residual = float((found / norms).max())
         if residual <= tol or residual > 0.5 * last or n_iter >= _REFINEMENTS:
             break
-        U = path.vectors @ (pull / shifted)
-        A, b, last, n_iter = (
-            A + span.coefficients(U),
-            b + problem.free(r / problem.total - mean @ U),
-            residual,
-            n_iter + 1,
-        )
-        R, r, squares = problem.gradient(A, b, all_)
-        R -= choice.alphas * span.times(A)
-    return Found(A, b, np.sqrt(squares / problem.total), n_iter, residual), choice.alphas, choice.errors
+        step = path.vectors @ (pull / shifted)
+        U, b, last, n_iter = U + step, b + problem.free(r / problem.total - mean @ step), residual, n_iter + 1
+        R, r, squares = problem.gradient(U, b, all_)
+        R -= choice.alphas * U
+    errors = np.sqrt(squares / problem.total)
+    return Found(span.coefficients(U), b, errors, n_iter, residual), choice.alphas, choice.errors
 
 
 def _first_preconditioner(problem: LeastSquares, sample: Sample, tol: float) -> Preconditioner:
@@ -277,15 +274,11 @@ def _first_preconditioner(problem: LeastSquares, sample: Sample, tol: float) -> 
 
 
 def _preconditioner(problem: LeastSquares, sample: Sample) -> Preconditioner:
-    return Preconditioner(problem.span, sample.moments, problem.total, problem.alpha, problem.intercept)
+    return Preconditioner(sample.moments, problem.total, problem.alpha, problem.intercept)
 
 
 def _norms(P: Preconditioner, R: np.ndarray, r: np.ndarray) -> np.ndarray:
-    return _root(P(R, r), R, r)
-
-
-def _root(Z: tuple[np.ndarray, np.ndarray], R: np.ndarray, r: np.ndarray) -> np.ndarray:
-    return np.sqrt(np.maximum(_inner(Z[0], Z[1], R, r), 0.0))
+    return np.sqrt(np.maximum(_inner(*P(R, r), R, r), 0.0))
 
 
 def _inner(A: np.ndarray, a: np.ndarray, B: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -295,7 +288,7 @@ def _inner(A: np.ndarray, a: np.ndarray, B: np.ndarray, b: np.ndarray) -> np.nda
 def _descend(
     problem: LeastSquares,
     P: Preconditioner,
-    A: np.ndarray,
+    U: np.ndarray,
     b: np.ndarray,
     R: np.ndarray,
     r: np.ndarray,
@@ -306,7 +299,7 @@ def _descend(
     grows: bool,
     bar: Progress,
 ) -> tuple[int, bool]:
-    """Conjugate gradients for these columns of A and b, in place: steps, and whether it stopped because it is slow."""
+    """Conjugate gradients for these columns of U and b, in place: steps, and whether it stopped because it is slow."""
     Z, z = P(R, r)
     D, d, rho = Z, z, _inner(Z, z, R, r)
     history: list[float] = []
@@ -315,7 +308,7 @@ def _descend(
         curvature = _inner(D, d, HD, Hd)
         good = (curvature > 0.0) & (rho > 0.0)
         lengths = np.where(good, rho / np.where(good, curvature, 1.0), 0.0)
-        A[:, columns] += lengths * D
+        U[:, columns] += lengths * D
         b[columns] += lengths * d
         R, r = R - lengths * HD, r - lengths * Hd
         Z, z = P(R, r)

@@ -54,7 +54,7 @@ class Span:
     jitter : float
         The least that makes it possible: 0 where the centres are well apart.
     exact : bool
-        Whether the jitter is rounding, and no part of the problem that is solved; a larger one is.
+        Whether the jitter is rounding.
     squares : ndarray, shape (m,)
         The diagonal of k(Z, Z).
 
@@ -100,12 +100,6 @@ class Span:
         """L^-T U: of coordinates to coefficients."""
         with blas_threads(self.size):
             return np.asarray(lapack.dtrtrs(self.L, U, lower=1, trans=1)[0]).reshape(U.shape)
-
-    def times(self, A: np.ndarray) -> np.ndarray:
-        """k(Z, Z) A, or (k(Z, Z) + jitter I) A where the jitter is no rounding."""
-        with blas_threads(self.size):
-            found = self.L @ (self.L.T @ A)
-        return np.asarray(found - self.jitter * A if self.exact else found)
 
 
 class CentreRows:
@@ -205,7 +199,7 @@ class Moments:
 
 
 class Preconditioner:
-    r"""The inverse of the normal matrix that a sample of rows gives, for coefficients and intercept together.
+    r"""The inverse of the normal matrix that a sample of rows gives, for coordinates and intercept together.
 
     With C the centred normal matrix and mu the mean of the rows, in the coordinates u = L^T a and b,
 
@@ -215,7 +209,6 @@ class Preconditioner:
 
     Parameters
     ----------
-    span : Span
     moments : Moments
         Of the sample.
     total : float
@@ -225,8 +218,8 @@ class Preconditioner:
     intercept : bool
     """
 
-    def __init__(self, span: Span, moments: Moments, total: float, alpha: float, intercept: bool) -> None:
-        self._span, self._total, self._alpha = span, total, alpha
+    def __init__(self, moments: Moments, total: float, alpha: float, intercept: bool) -> None:
+        self._total, self._alpha = total, alpha
         C = moments.covariance(total, intercept)
         C.flat[:: len(C) + 1] += alpha
         with blas_threads(len(C)):
@@ -240,14 +233,11 @@ class Preconditioner:
         self._mean = moments.first / moments.total if intercept else None
 
     def __call__(self, R: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """P^-1 of the columns of sums `R`, shape (m, t), and of the intercepts' `r`, shape (t,): coefficients, b."""
-        whitened = self._span.whiten(R)
-        if self._mean is not None:
-            whitened -= np.multiply.outer(self._mean, r)
+        """P^-1 of sums in coordinates `R`, shape (m, t), and of the intercepts' `r`, shape (t,)."""
+        centred = R if self._mean is None else R - np.multiply.outer(self._mean, r)
         with blas_threads(len(R)):
-            U = lapack.dpotrs(self._A, whitened, lower=1)[0]
-        b = np.zeros(len(r)) if self._mean is None else r / self._total - self._mean @ U
-        return self._span.coefficients(U), b
+            U = lapack.dpotrs(self._A, centred, lower=1)[0]
+        return U, np.zeros(len(r)) if self._mean is None else r / self._total - self._mean @ U
 
     def effective_dimension(self) -> float:
         """tr C (C + alpha I)^-1, from eight random signs."""

@@ -8,17 +8,14 @@ import warnings
 from typing import Any, Self
 
 import numpy as np
-from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.multiclass import check_classification_targets
 
 from kernreg_core.errors import InputError, ParameterError
 
-from .krr import checked_weights
 from .linalg import blas_threads
-from .losses import BinaryLoss, Loss, SoftmaxLoss
+from .logits import LogitMixin
+from .losses import Loss, loss_of
 from .mixin import KernelMixin
 from .newton import BinaryNewton, SoftmaxNewton
 from .penalised import IndefiniteError, Outcome, Problem, QuasiNewton, State, Strategy, minimise
@@ -28,7 +25,7 @@ _SOLVERS = ("auto", "newton", "lbfgs")
 _NEWTON_BYTES = 2**30
 
 
-class KernelLogisticClassifier(KernelMixin, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class KernelLogisticClassifier(LogitMixin, KernelMixin, ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     r"""Logistic regression in the space of a kernel, on items of any domain; two classes or more.
 
     Minimises, over functions :math:`f_c(x) = \sum_i a_{ic} k(x, x_i)` and intercepts :math:`b_c`,
@@ -144,20 +141,14 @@ class KernelLogisticClassifier(KernelMixin, ClassifierMixin, BaseEstimator):  # 
         """
         self._check_parameters()
         X, y = self._fit_data(X, y)
-        check_classification_targets(y)
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise InputError(
-                f"y: expected at least 2 classes, got 1 class, {self.classes_[0]!r}: there is nothing to tell apart"
-            )
-        weights = self._weights(codes, sample_weight)
+        codes, weights = self._fit_classes(y, sample_weight)
         K = self._training_gram(X, y)
         # a sample without weight has no coefficient: leaving it out keeps all weights positive
         used = np.flatnonzero(weights > 0)
         if len(used) < len(weights):
             K, codes, weights = np.ascontiguousarray(K[np.ix_(used, used)]), codes[used], weights[used]
         with blas_threads(len(K)):
-            state, outcome = self._minimise(K, _loss(codes, weights, len(self.classes_)))
+            state, outcome = self._minimise(K, loss_of(codes, weights, len(self.classes_)))
         coefficients = np.zeros((self.n_samples_fit_, state.C.shape[1]))
         coefficients[used] = state.C
         binary = len(self.classes_) == 2
@@ -178,26 +169,6 @@ class KernelLogisticClassifier(KernelMixin, ClassifierMixin, BaseEstimator):  # 
         X = self._new_data(X)
         return np.asarray(self._cross_matvec(X, self.dual_coef_) + self.intercept_)
 
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Probability of each class, in the order of ``classes_``, shape (n, n_classes)."""
-        logits = self.decision_function(X)
-        if logits.ndim == 2:
-            return np.asarray(softmax(logits, axis=1))
-        return np.column_stack([expit(-logits), expit(logits)])
-
-    def predict_log_proba(self, X: Any) -> np.ndarray:
-        """Logarithm of ``predict_proba``, exact where a probability underflows."""
-        logits = self.decision_function(X)
-        if logits.ndim == 2:
-            return np.asarray(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True))
-        return np.column_stack([-np.logaddexp(0.0, logits), -np.logaddexp(0.0, -logits)])
-
-    def predict(self, X: Any) -> np.ndarray:
-        """The most probable class of each item, shape (n,)."""
-        logits = self.decision_function(X)
-        codes = (logits > 0).astype(int) if logits.ndim == 1 else logits.argmax(axis=1)
-        return np.asarray(self.classes_[codes])
-
     def _check_parameters(self) -> None:
         for name in ("alpha", "tol"):
             value = getattr(self, name)
@@ -207,29 +178,6 @@ class KernelLogisticClassifier(KernelMixin, ClassifierMixin, BaseEstimator):  # 
             raise ParameterError(f"solver: expected one of {', '.join(map(repr, _SOLVERS))}, got {self.solver!r}")
         if not isinstance(self.max_iter, numbers.Integral) or self.max_iter < 1:
             raise ParameterError(f"max_iter: expected a whole number at least 1, got {self.max_iter!r}")
-
-    def _weights(self, codes: np.ndarray, sample_weight: Any) -> np.ndarray:
-        """Weight of each sample, its class's included; every class has some."""
-        given = checked_weights(sample_weight, len(codes))
-        weights = np.ones(len(codes)) if given is None else given.copy()
-        totals = np.bincount(codes, weights, minlength=len(self.classes_))
-        if isinstance(self.class_weight, str) and self.class_weight == "balanced":
-            with np.errstate(divide="ignore"):
-                factors = totals.sum() / (len(self.classes_) * totals)
-        else:
-            try:
-                factors = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_[codes])
-            except (ValueError, TypeError) as error:
-                raise ParameterError(f"class_weight: {error}") from error
-            if not np.isfinite(factors).all() or (factors < 0).any():
-                raise ParameterError(f"class_weight: expected finite numbers at least 0, got {self.class_weight!r}")
-        empty = self.classes_[(totals <= 0) | (factors <= 0)]
-        if len(empty):
-            raise InputError(
-                f"sample_weight: the class {empty.tolist()[0]!r} has zero total weight, so that its probability has no "
-                "optimum: leave its samples out, or give one of them a weight"
-            )
-        return np.asarray(weights * factors[codes])
 
     def _minimise(self, K: np.ndarray, loss: Loss) -> tuple[State, Outcome]:
         problem = Problem(K, loss, float(self.alpha), bool(self.fit_intercept))
@@ -261,12 +209,6 @@ class KernelLogisticClassifier(KernelMixin, ClassifierMixin, BaseEstimator):  # 
                 "the objective has no minimum: take a positive definite kernel, or fit kernel='precomputed' to "
                 "kernreg_core.numeric.nearest_psd(K); raise alpha if only rounding is in the way"
             ) from None
-
-
-def _loss(codes: np.ndarray, weights: np.ndarray, n_classes: int) -> Loss:
-    if n_classes == 2:
-        return BinaryLoss(codes[:, None].astype(np.float64), weights)
-    return SoftmaxLoss(np.eye(n_classes)[codes], weights)
 
 
 def _patience(n: int, k: int) -> int:

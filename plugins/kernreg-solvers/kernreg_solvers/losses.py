@@ -38,8 +38,15 @@ class BinaryLoss:
 
     def curvature(self, F: np.ndarray, D: np.ndarray) -> float:
         """Second derivative of the loss along `D`."""
-        p = expit(F)
-        return float((self.weights * p * (1.0 - p) * D**2).sum())
+        return float((self.hessian(expit(F), D) * D).sum())
+
+    def hessian(self, p: np.ndarray, D: np.ndarray) -> np.ndarray:
+        """Second derivative of the loss, where the probabilities are `p`, times `D`, shape (n, 1)."""
+        return np.asarray(self.weights * p * (1.0 - p) * D)
+
+    def part(self, rows: slice | np.ndarray) -> BinaryLoss:
+        """The loss of some samples."""
+        return BinaryLoss(self.Y[rows], self.weights[rows, 0])
 
 
 class SoftmaxLoss:
@@ -71,8 +78,23 @@ class SoftmaxLoss:
 
     def curvature(self, F: np.ndarray, D: np.ndarray) -> float:
         """Second derivative of the loss along `D`."""
-        p = softmax(F, axis=1)
-        return float((self.weights[:, 0] * ((p * D**2).sum(axis=1) - (p * D).sum(axis=1) ** 2)).sum())
+        return float((self.hessian(softmax(F, axis=1), D) * D).sum())
+
+    def hessian(self, p: np.ndarray, D: np.ndarray) -> np.ndarray:
+        """Second derivative of the loss, where the probabilities are `p`, times `D`, shape (n, k)."""
+        pD = p * D
+        return np.asarray(self.weights * (pD - p * pD.sum(axis=1, keepdims=True)))
+
+    def part(self, rows: slice | np.ndarray) -> SoftmaxLoss:
+        """The loss of some samples."""
+        return SoftmaxLoss(self.Y[rows], self.weights[rows, 0])
 
 
 Loss = BinaryLoss | SoftmaxLoss
+
+
+def loss_of(codes: np.ndarray, weights: np.ndarray, n_classes: int) -> Loss:
+    """The loss of classes 0, 1, ..., `n_classes` - 1."""
+    if n_classes == 2:
+        return BinaryLoss(codes[:, None].astype(np.float64), weights)
+    return SoftmaxLoss(np.eye(n_classes)[codes], weights)

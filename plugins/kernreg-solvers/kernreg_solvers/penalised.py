@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from scipy.linalg import blas
 
+from .line import step_length
 from .losses import Loss
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -189,11 +190,7 @@ def minimise(state: State, strategy: Strategy, *, tol: float, max_iter: int) -> 
 
 
 def line_search(state: State, d: Direction, trusted: bool) -> float:
-    """A step along `d` with a smaller objective and a much smaller slope; 0 where there is none.
-
-    The objective is convex along the line, and costs no product with K. A `trusted` direction is gone
-    in full where little is left to gain: it converges where values and slopes are lost in rounding.
-    """
+    """A step along `d` with a smaller objective and a much smaller slope; 0 where there is none. Takes no product."""
     problem = state.problem
     F, G = state.KC + state.b, d.KC + d.b
     cross = float(np.vdot(d.C, state.KC))
@@ -209,31 +206,7 @@ def line_search(state: State, d: Direction, trusted: bool) -> float:
         pull = problem.loss.residual(F + t * G)
         return -float(np.vdot(pull - problem.alpha * (state.C + t * d.C), d.KC)) - float(pull.sum(axis=0) @ d.b)
 
-    first = slope(0.0)
-    # what the value cannot resolve; there the slope decides alone
-    size = float((problem.loss.weights * (1.0 + np.abs(F))).sum())
-    slack = 8 * _EPS * size
-    if trusted and abs(first) <= 1e-9 * size and rise(1.0) <= 1e-9 * size:
-        return 1.0
-    if not first < 0.0:
-        return 0.0
-    low, high, low_slope, high_slope, t = 0.0, np.inf, first, np.inf, 1.0
-    for _ in range(40):
-        here = slope(t)
-        # a slope that vanishes in rounding counts as flat
-        if abs(here) <= 0.5 * abs(first) and rise(t) <= slack:
-            return t
-        if here < 0.0 and np.isfinite(here):
-            low, low_slope = t, here
-        else:
-            high, high_slope = t, here
-        if np.isinf(high):
-            t *= 2.0 if low_slope < 0.5 * first else 4.0
-            continue
-        width = high - low
-        guess = low + width * low_slope / (low_slope - high_slope) if np.isfinite(high_slope) else low + 0.5 * width
-        t = min(max(guess, low + 0.1 * width), high - 0.1 * width)
-    return low if low > 0.0 and rise(low) <= slack else 0.0
+    return step_length(rise, slope, float((problem.loss.weights * (1.0 + np.abs(F))).sum()), trusted)
 
 
 class QuasiNewton:
