@@ -220,6 +220,28 @@ def test_bad_input(X: np.ndarray) -> None:
         KernelKMeans(n_clusters=5).fit(X, sample_weight=-np.ones(150))
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_values_that_are_not_finite_are_refused(X: np.ndarray, method: str) -> None:
+    def faulty(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+        return np.where((A[:, :1] == X[0, 0]) | (B[:, 0] == X[0, 0]), np.nan, A @ B.T)
+
+    with pytest.raises(InputError, match="NaN or infinite values"):
+        KernelKMeans(n_clusters=5, kernel=faulty, method=method, n_centers=150).fit(X)
+
+
+def test_a_series_of_strings() -> None:
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+
+    def common(A: Any, B: Any) -> np.ndarray:
+        return np.array([[float(len(set(a) & set(b))) for b in B] for a in A])
+
+    words = pandas.Series(WORDS, index=range(5, 5 + len(WORDS)))
+    for method in METHODS:
+        options: dict[str, Any] = {"n_clusters": 2, "method": method, "n_centers": 8}
+        found = KernelKMeans(kernel=common, **options).fit(words)
+        assert found.labels_.tolist() == KernelKMeans(kernel=common, **options).fit(WORDS).labels_.tolist()
+
+
 def test_the_budget_decides(X: np.ndarray) -> None:
     assert KernelKMeans(n_clusters=5, memory_budget=10**6).fit(X).method_ == "exact"
     assert KernelKMeans(n_clusters=5, memory_budget=10**5).fit(X).method_ == "nystrom"

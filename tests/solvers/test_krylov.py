@@ -103,6 +103,14 @@ def test_rough_products_give_exact_pairs(error: float, tol: float) -> None:
         assert len(exact) <= 2 < found.n_iter  # hardly any product is exact
 
 
+@pytest.mark.parametrize("size", [1e-250, 1e-25, 1e25, 1e250])
+def test_squares_beyond_the_range_of_floats(size: float) -> None:
+    A = rotated(0.8 ** np.arange(100.0))
+    found = krylov_eigenpairs(lambda Q: Q @ (size * A), start(8, 100), 4, tol=1e-11, max_iter=100)
+    assert found.converged
+    assert_allclose(found.values / size, 0.8 ** np.arange(4), rtol=1e-12)
+
+
 def test_the_residual_that_stops_it_is_the_true_one() -> None:
     A = rotated(0.97 ** np.arange(400.0))
     for tol in (1e-2, 1e-4, 1e-6):

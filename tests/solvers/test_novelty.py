@@ -115,6 +115,16 @@ def test_tensors_and_pickles(X: np.ndarray, new: np.ndarray) -> None:
     assert np.array_equal(again.score_samples(new), expected.score_samples(new))
 
 
+@pytest.mark.parametrize("criterion", CRITERIA)
+def test_float32_costs_no_digits(X: np.ndarray, criterion: str) -> None:
+    options: dict[str, Any] = {"kernel": KERNEL, "criterion": criterion, "method": "nystrom", "n_centers": 60}
+    narrow = X.astype(np.float32)
+    expected = KernelNovelty(**options).fit(narrow.astype(float))
+    model = KernelNovelty(**options).fit(narrow)
+    assert model.centers_.dtype == np.float32
+    assert_allclose(model.score_samples(narrow), expected.score_samples(narrow.astype(float)), rtol=1e-6, atol=1e-12)
+
+
 def test_the_budget_decides(X: np.ndarray) -> None:
     assert KernelNovelty(kernel=KERNEL, memory_budget=10**6).fit(X).method_ == "exact"
     assert KernelNovelty(kernel=KERNEL, memory_budget=1000, n_centers=20).fit(X).method_ == "nystrom"
@@ -141,5 +151,14 @@ def test_bad_input(X: np.ndarray) -> None:
         KernelNovelty(kernel=Indefinite(), criterion="power").fit(X)
     with pytest.raises(InputError, match="positive semi-definite kernel"):
         KernelNovelty(kernel=Indefinite(), method="nystrom").fit(X)
+    with pytest.raises(InputError, match="squared distances .* not positive semi-definite"):
+        KernelNovelty(kernel=lambda A, B: -(A @ B.T), criterion="mean").fit(X)
     with pytest.raises(NotFittedError):
         KernelNovelty().predict(X)
+
+    def limited(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+        return np.where(A[:, :1] > 50, np.nan, KERNEL(A, B))
+
+    model = KernelNovelty(kernel=limited).fit(X)
+    with pytest.raises(InputError, match="NaN or infinite values"):
+        model.score_samples([[99.0, 0.0, 0.0]])

@@ -85,9 +85,25 @@ def test_tensors(X: np.ndarray, new: np.ndarray) -> None:
     assert_allclose(model.decision_function(torch.tensor(new)), expected, atol=1e-9)
 
 
-def test_an_unfinished_run_is_said(X: np.ndarray) -> None:
-    with pytest.warns(ConvergenceWarning, match="max_iter=2"):
-        OneClassClassifier(kernel=Gauss(), max_iter=2).fit(X)
+def test_an_unfinished_run_is_said_with_its_residual(X: np.ndarray) -> None:
+    with pytest.warns(ConvergenceWarning, match="max_iter=2") as told:
+        model = OneClassClassifier(kernel=Gauss(), max_iter=2).fit(X)
+    # every a_i is at a bound after two steps but those that were moved: f has to part the zeros from the ones
+    a = np.zeros(80)
+    a[model.support_] = model.dual_coef_[0]
+    f = model.score_samples(X)
+    assert f"violated by {f[a > 0].max() - f[a < 1].min():.2g}, above tol=0.001" in str(told[0].message)
+    weights = np.full(80, 3.0)
+    with pytest.warns(ConvergenceWarning, match="violated by"):
+        OneClassClassifier(kernel=Gauss(), max_iter=2).fit(X, sample_weight=weights)
+
+
+def test_new_items_beyond_the_kernel_are_refused(X: np.ndarray) -> None:
+    def limited(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+        return np.where(A[:, :1] > 50, np.nan, Gauss()(A, B))
+
+    with pytest.raises(InputError, match="NaN or infinite values"):
+        OneClassClassifier(kernel=limited).fit(X).predict([[99.0, 0.0]])
 
 
 def test_numpys_random_state_is_left_alone(X: np.ndarray) -> None:

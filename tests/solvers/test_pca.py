@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
@@ -13,8 +15,16 @@ from solver_kernels import WORDS, Gauss, Indefinite, Letters, Spectrum, Whitened
 
 import kernreg_core as kr
 from kernreg_core.errors import InputError, KernregWarning, ParameterError
+from kernreg_core.threads import pinned_blas
 from kernreg_solvers import KernelPCA, NotFittedError
 from kernreg_solvers.gram_product import GramProduct
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small matrices, for which the threads of BLAS only wait for each other on a busy machine."""
+    with pinned_blas():
+        yield
 
 
 @pytest.fixture
@@ -101,10 +111,30 @@ def test_pre_images(X: np.ndarray) -> None:
     back = mine.inverse_transform(mine.transform(X))
     assert_allclose(back, peer.inverse_transform(peer.transform(X)), atol=1e-6)
     assert np.abs(back - X).mean() < np.abs(X - X.mean(axis=0)).mean() / 4
+    with pytest.raises(InputError, match="expected finite components"):
+        mine.inverse_transform(np.full((2, 5), np.nan))
+    with pytest.raises(InputError, match=r"expected components of shape \(n, 5\)"):
+        mine.inverse_transform(X[:, :4])
     with pytest.raises(NotFittedError, match="fit_inverse_transform=True"):
         KernelPCA().fit(X).inverse_transform(X)
     with pytest.raises(ParameterError, match="fit_inverse_transform.*precomputed"):
         KernelPCA(kernel="precomputed", fit_inverse_transform=True).fit(X @ X.T)
+
+
+@pytest.mark.parametrize("solver", ["auto", "nystrom"])
+def test_pre_images_of_tensors(X: np.ndarray, solver: str) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+
+    class TorchOnly(Gauss):
+        def evaluate(self, X: object, Y: object) -> object:
+            assert isinstance(X, torch.Tensor)
+            return super().evaluate(X, Y)
+
+    options = {"n_components": 5, "fit_inverse_transform": True, "eigen_solver": solver, "alpha": 0.1}
+    expected = KernelPCA(kernel=Gauss(lengthscale=4.0), **options).fit(X)
+    mine = KernelPCA(kernel=TorchOnly(lengthscale=4.0), **options).fit(torch.tensor(X))
+    back = mine.inverse_transform(mine.transform(torch.tensor(X)))
+    assert_allclose(back, expected.inverse_transform(expected.transform(X)), atol=1e-7)
 
 
 def test_feature_names_out_and_set_output(X: np.ndarray) -> None:
@@ -120,10 +150,15 @@ def test_an_indefinite_kernel_is_said(X: np.ndarray) -> None:
         KernelPCA(n_components=80, kernel=Indefinite()).fit(X)
 
 
-def test_an_unfinished_subspace_is_said() -> None:
+def test_an_unfinished_subspace_is_said_with_its_residual() -> None:
     X = np.random.default_rng(0).standard_normal((300, 30))
-    with pytest.warns(ConvergenceWarning, match="eigen_solver='dense'"):
-        KernelPCA(n_components=4, kernel=Gauss(lengthscale=3.0), eigen_solver="subspace", max_iter=2).fit(X)
+    kernel = Gauss(lengthscale=3.0)
+    with pytest.warns(ConvergenceWarning, match="after 2 products.*eigen_solver='dense'") as told:
+        model = KernelPCA(n_components=4, kernel=kernel, eigen_solver="subspace", max_iter=2).fit(X)
+    K = kernel(X) - kernel(X).mean(axis=0)
+    U, values = model.eigenvectors_, model.eigenvalues_
+    residual = np.linalg.norm((K - K.mean(axis=1)[:, None]) @ U - U * values, axis=0).max() / values[0]
+    assert f"is {residual:.2g}, above tol=1e-10" in str(told[0].message)
 
 
 @pytest.mark.parametrize(
@@ -339,3 +374,40 @@ def test_values_beyond_float32_are_computed_in_float64() -> None:
     found = KernelPCA(n_components=2, kernel=Large(), eigen_solver="matvec").fit(X)
     expected = KernelPCA(n_components=2, kernel=Gauss()).fit(X)
     assert_allclose(found.eigenvalues_, 1e60 * expected.eigenvalues_, rtol=1e-9)
+
+
+def test_few_values_beyond_float32_are_found_in_the_products() -> None:
+    class Lying(Gauss):  # it says that it is normalised, and its large values are not among those of a few items
+        def evaluate(self, X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+            with np.errstate(over="ignore"):
+                left, right = (np.where(Z[:, 0] > 50, np.asarray(1e30, Z.dtype), 1) for Z in (X, Y))
+                return super().evaluate(X, Y) * (left[:, None] * right)
+
+    X = np.random.default_rng(0).standard_normal((1100, 3))
+    X[np.setdiff1d(np.arange(1100), np.random.RandomState(0).choice(1100, 1000, replace=False))[0], 0] = 100.0
+    found = KernelPCA(n_components=2, kernel=Lying(), eigen_solver="matvec", max_iter=20, tol=1e-6).fit(X)
+    assert_allclose(found.eigenvalues_[0], 1e60 * (1 - 1 / 1100), rtol=1e-9)
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+@pytest.mark.parametrize("solver", ["dense", "subspace", "matvec", "nystrom"])
+def test_the_scale_of_a_kernel_does_not_matter(X: np.ndarray, size: float, solver: str) -> None:
+    def scaled(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+        return size * np.asarray(Gauss(lengthscale=2.0)(A, B))
+
+    expected = KernelPCA(n_components=3, kernel=Gauss(lengthscale=2.0)).fit(X)
+    found = KernelPCA(n_components=3, kernel=scaled, eigen_solver=solver, centers=X).fit(X)
+    assert_allclose(found.eigenvalues_ / size, expected.eigenvalues_, rtol=1e-8)
+    assert_allclose(np.abs(found.transform(X)) / np.sqrt(size), np.abs(expected.transform(X)), atol=1e-6)
+
+
+def test_values_and_sums_beyond_float64_are_refused(X: np.ndarray) -> None:
+    class Infinite(Gauss):
+        def evaluate(self, X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+            return np.where((X[:, :1] > 3) & (Y[:, 0] > 3), np.inf, -1e308)
+
+    for solver in ("dense", "subspace"):
+        with pytest.raises(InputError, match="X: sums of kernel values are beyond float64"):
+            KernelPCA(n_components=2, kernel="precomputed", eigen_solver=solver).fit(np.full((8, 8), 1e308))
+        with pytest.raises(InputError, match="gave NaN or infinite values"):
+            KernelPCA(n_components=2, kernel=Infinite(), eigen_solver=solver).fit(X)

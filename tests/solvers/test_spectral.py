@@ -131,8 +131,25 @@ def test_limits() -> None:
     assert model.labels_[0] == model.labels_[1] != model.labels_[2]
     assert SpectralClustering(n_clusters=1, kernel=Gauss()).fit(X[:1]).labels_.tolist() == [0]
     assert sorted(SpectralClustering(n_clusters=3, kernel=Gauss(lengthscale=0.01)).fit(X).labels_) == [0, 1, 2]
-    same = SpectralClustering(n_clusters=2, kernel=Gauss()).fit(np.ones((5, 2)))
-    assert np.isfinite(same.embedding_).all()
+
+
+@pytest.mark.parametrize("method", ["exact", "matvec"])
+def test_equal_items_have_no_second_coordinate(method: str) -> None:
+    with pytest.warns(KernregWarning, match="1 of the 2 leading eigenvalues .* are zero, so only 1 coordinates"):
+        same = SpectralClustering(n_clusters=2, kernel=Gauss(), method=method).fit(np.ones((5, 2)))
+    assert (same.embedding_ == [1, 0]).all()
+    assert same.labels_.tolist() == same.predict(np.ones((5, 2))).tolist() == [0] * 5
+
+
+def test_values_that_are_not_finite_are_refused() -> None:
+    def faulty(A: np.ndarray, B: np.ndarray) -> np.ndarray:
+        return np.where((A[:, :1] > 2) & (B[:, 0] > 2), np.nan, Gauss()(A, B))
+
+    X = np.vstack([np.linspace(0, 1, 40), np.zeros(40)]).T.copy()
+    X[-1] = 3.0
+    for method in ("exact", "matvec", "nystrom"):
+        with pytest.raises(InputError, match="NaN or infinite values"):
+            SpectralClustering(n_clusters=2, kernel=faulty, method=method, n_centers=40).fit(X)
 
 
 def test_an_unfinished_iteration_is_said() -> None:

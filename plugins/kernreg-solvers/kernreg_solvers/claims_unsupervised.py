@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from kernreg_core.claims import Measurement
 from kernreg_core.threads import pinned_blas
@@ -42,6 +43,7 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
 # -- Hoffmann 2007 ------------------------------------------------------------------------------------
 
 
+@pinned_blas()  # small matrices, for which threads only wait
 def novelty_errors(rng: int, lengthscale: float = 1.0, components: int = 60, splits: int = 3) -> dict[str, float]:
     """1 - AUC with which each score tells one digit from the nine others, 100 to train; mean over digits and splits."""
     from sklearn.decomposition import PCA
@@ -76,8 +78,7 @@ def reconstruction_error(rng: int) -> Measurement:
     MNIST is not bundled), one digit against the others, mean over the ten and three splits. Baseline: the best of
     these, 1 by definition. Threshold 0.97, ours: better, with a margin that rounding does not make.
     """
-    with pinned_blas():  # small matrices, for which threads only wait
-        errors = novelty_errors(rng)
+    errors = novelty_errors(rng)
     best = min(value for name, value in errors.items() if name != "kernel PCA")
     return Measurement(errors["kernel PCA"] / best, 1.0, "best of PCA and Parzen windows", {"1 - AUC": errors})
 
@@ -122,7 +123,8 @@ def ring_agreement(rng: int, fit: Callable[[np.ndarray], np.ndarray], draws: int
             make_circles(300, noise=0.04, factor=0.5, random_state=seed),
             make_moons(300, noise=0.05, random_state=seed),
         ):
-            found.append(float(adjusted_rand_score(y, fit(X))))
+            with threadpool_limits(1):  # of few points threads only wait
+                found.append(float(adjusted_rand_score(y, fit(X))))
     return min(found)
 
 
@@ -169,6 +171,7 @@ def cut_kernel(A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return A / np.outer(degrees, degrees), degrees
 
 
+@pinned_blas()
 def cut_difference(rng: int, weighted: bool, starts: int = 5, clusters: int = 5) -> float:
     """Largest gap between the objective of weighted kernel k-means and the normalised cut less its constant.
 
@@ -196,6 +199,7 @@ def objective_is_normalised_cut(rng: int) -> Measurement:
     return Measurement(cut_difference(rng, True), cut_difference(rng, False), "without weights")
 
 
+@pinned_blas()
 def refined_cut(rng: int, weighted: bool, clusters: int = 10) -> float:
     """Normalised cut of k-means from spectral clusters of which a fifth was moved, divided by the spectral cut."""
     A = similarity_graph(rng)

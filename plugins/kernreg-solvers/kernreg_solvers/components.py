@@ -13,6 +13,7 @@ from scipy.linalg import eigh
 
 import kernreg_core as kr
 from kernreg_core.arrays import is_prepared, length
+from kernreg_core.errors import InputError
 from kernreg_core.threads import pinned_blas
 
 from .centers import take
@@ -109,16 +110,25 @@ def from_gram(
 ) -> Components:
     """By a full reduction ('dense') or by a Krylov subspace ('subspace'); `K` is overwritten."""
     if solver == "dense":
-        means, mean = centre_in_place(K)
+        with np.errstate(over="ignore", invalid="ignore"):
+            means, mean = centre_in_place(K)
+        _check_means(means)
         trace = float(np.trace(K))
         return Components(dense_eigenpairs(K, q), trace, means, mean)
     with pinned_blas():  # its threads gain nothing here, see rows_times, and wait for each other
         return _from_subspace(K, q, tol, max_iter, rng)
 
 
+def _check_means(means: np.ndarray) -> None:
+    if not np.isfinite(means).all():
+        raise InputError("X: sums of kernel values are beyond float64: divide the kernel, or the matrix, by a constant")
+
+
 def _from_subspace(K: np.ndarray, q: int, tol: float, max_iter: int, rng: np.random.RandomState) -> Components:
     n = K.shape[0]
-    means = K.mean(axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        means = K.mean(axis=1)
+    _check_means(means)
     mean = float(means.mean())
     trace = float(np.trace(K)) - n * mean
     if n * abs(mean) > _LARGE_MEAN * abs(trace):
@@ -142,37 +152,44 @@ def from_products(kernel: Any, X: Any, q: int, *, tol: float, max_iter: int, rng
     """By a Krylov subspace from products with k(X, X), which is never formed."""
     gram = GramProduct(kernel, X)
     sizes = diagonal(kernel, X)
-    # squares of products have to stay within float32
-    narrow = gram.rough() if 1e-12 < np.abs(sizes).max() < 1e12 else None
-    exact = CentredProduct(gram)
-    rough = None if narrow is None else CentredProduct(narrow)
     n = length(X)
     width = block_width(n, q, max(4, q))
-    start = _coarse_start(kernel, X, width, rng)
+    start, largest = _coarse_start(kernel, X, width, rng)
+    # products and their sums have to stay within float32
+    narrow = gram.rough() if 1e-12 < max(largest, float(np.abs(sizes).max())) < 1e12 else None
+    exact = CentredProduct(gram)
+    rough = None if narrow is None else CentredProduct(narrow)
     # the basis stays below 512 MB, or at three blocks
     limit = max(3 * width, min(160 + width, 2**29 // (8 * n)))
     if precision(X) > 1e-10:
         tol = max(tol, FLOAT32_TOL)
     with np.errstate(over="ignore", invalid="ignore"):  # seen in the products
-        found = krylov_eigenpairs(exact, start, q, tol=tol, max_iter=max_iter, limit=limit, rough=rough)
+        try:
+            found = krylov_eigenpairs(exact, start, q, tol=tol, max_iter=max_iter, limit=limit, rough=rough)
+        except InputError:
+            if rough is None:
+                raise
+            rough = None  # what float32 does not hold float64 may
+            found = krylov_eigenpairs(exact, start, q, tol=tol, max_iter=max_iter, limit=limit)
     means = exact.means if exact.means is not None or rough is None else rough.means
     assert means is not None  # there was a product
     mean = float(means.mean())
     return Components(found, float(sizes.sum()) - n * mean, means, mean)
 
 
-def _coarse_start(kernel: Any, X: Any, width: int, rng: np.random.RandomState) -> np.ndarray:
-    """Rows (width, n) near the leading eigenvectors, from a few of the items."""
+def _coarse_start(kernel: Any, X: Any, width: int, rng: np.random.RandomState) -> tuple[np.ndarray, float]:
+    """Rows (width, n) near the leading eigenvectors, from a few of the items, and these items' largest value."""
     n = length(X)
     if is_prepared(X):  # what prepare gave can be cut, and nothing picked from it
-        return rng.standard_normal((width, n))
+        return rng.standard_normal((width, n)), 0.0
     Z = take(X, np.sort(rng.choice(n, min(n, max(_COARSE, 2 * width)), replace=False)))
     corner = np.asarray(as_numpy(kr.gram(kernel, Z, progress=False)), dtype=np.float64)
     if not np.isfinite(corner).all():
         raise not_finite(kernel)
+    largest = float(np.abs(corner).max())
     block = coarse_block(corner, width, rng)
     start = np.ascontiguousarray(KernelOperator(kernel, X, Z).times(block.T).T)
-    return start - start.mean(axis=1)[:, None]
+    return start - start.mean(axis=1)[:, None], largest
 
 
 def from_centers(

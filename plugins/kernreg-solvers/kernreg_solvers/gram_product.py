@@ -10,11 +10,13 @@ import kernreg_core as kr
 from kernreg_core.arrays import is_prepared, is_torch, length
 
 from .mixin import _check_symmetric, as_numpy
-from .operator import KernelOperator
+from .operator import KernelOperator, is_float32, widened
 from .resolve import Prepared
 
 #: Entries of a tile of a kernel that is called tile by tile.
 _TILE = 1 << 20
+#: Rows that are widened at a time.
+_ROWS = 1 << 15
 #: Items on which a kernel that does not say that it is symmetric is asked whether it is.
 _PROBED = 128
 
@@ -103,9 +105,12 @@ class GramProduct:
         return np.asarray(as_numpy(self.kernel(left, right)), dtype=np.float64)
 
 
-def diagonal(kernel: Any, X: Any) -> np.ndarray:
-    """k(x, x) of each item, shape (n,), float64, without the matrix."""
+def diagonal(kernel: Any, X: Any, *, in_float64: bool = False) -> np.ndarray:
+    """k(x, x) of each item, shape (n,), float64, without the matrix; of float32 items as float64 where asked for."""
     capabilities = kr.capabilities(kernel)
+    if in_float64 and is_float32(X):
+        parts = (widened(X[i : i + _ROWS]) for i in range(0, length(X), _ROWS))
+        return np.concatenate([diagonal(kernel, part) for part in parts])
     if "diag" in capabilities and not is_prepared(X):
         return np.asarray(as_numpy(kernel.diag(X)), dtype=np.float64)
     if "normalized" in capabilities:

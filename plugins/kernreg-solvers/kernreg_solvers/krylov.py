@@ -5,10 +5,11 @@ Nothing here knows about estimators or kernels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
-from scipy.linalg import lapack, solve_triangular
+from scipy.linalg import blas, lapack, solve_triangular
 
 from .linalg import Eigenpairs
 
@@ -50,7 +51,7 @@ def krylov_eigenpairs(
         ``product(Q)`` gives the images of the rows of `Q`, shape (b, n), as rows that may be overwritten; it is
         called with blocks of the size of `start` or smaller.
     start : ndarray, shape (b, n)
-        Rows that span the first block, b >= q; the closer to the wanted space, the better. Overwritten.
+        Rows that span the first block, b >= q; the closer to the wanted space, the better.
     q : int
         Much smaller than n.
     tol : float
@@ -78,7 +79,9 @@ def krylov_eigenpairs(
     """
     width, n = start.shape
     limit = min(n, max(12 * width, 160) if limit is None else max(limit, 2 * width))
-    space = _Subspace(start, q, limit, np.float32 if rough is not None else np.float64)
+    unit = _Unit()
+    product, rough = unit.of(product), None if rough is None else unit.of(rough)
+    space = _Subspace(start / _power_of_two(start), q, limit, np.float32 if rough is not None else np.float64)
     taken, error = 0, np.inf
     noise, last = (_ROUGH if rough is not None else 0.0), np.inf
     while taken < max_iter and (space.can_grow or space.refill()):
@@ -99,7 +102,32 @@ def krylov_eigenpairs(
         if error > 0.1 * last:  # products this rough lead nowhere
             rough, noise = None, 0.0
         last = error
-    return Eigenpairs(*space.pairs(), taken, error <= tol)
+    values, vectors = space.pairs()
+    return Eigenpairs(values * unit.size, vectors, taken, error <= tol, error)
+
+
+class _Unit:
+    """Measures an operator by its first image, so that squares of images neither overflow nor vanish."""
+
+    def __init__(self) -> None:
+        self.size = 0.0
+
+    def of(self, product: Product) -> Product:
+        """`product` in this unit."""
+
+        def measured(Q: np.ndarray) -> np.ndarray:
+            image = product(Q)
+            self.size = self.size or _power_of_two(image)
+            image /= self.size
+            return image
+
+        return measured
+
+
+def _power_of_two(rows: np.ndarray) -> float:
+    """The size of the largest entry, 1 if all are zero: division by it does not round."""
+    largest = float(np.abs(rows).max(initial=0.0))
+    return 2.0 ** math.floor(math.log2(largest)) if largest > 0 else 1.0
 
 
 class _Subspace:
@@ -272,5 +300,7 @@ def _cholesky_rows(image: np.ndarray) -> np.ndarray:
     """Make the rows of `image` orthonormal in place; returns the upper triangular R with before = R^T after."""
     gram = image @ image.T
     R = lapack.dpotrf(gram.astype(np.float64), lower=0, clean=1)[0]
-    image[...] = solve_triangular(R.astype(image.dtype), image, trans="T", check_finite=False)
+    # X R = image^T, column by column in memory, hence in place
+    solve = blas.dtrsm if image.dtype == np.float64 else blas.strsm
+    image[...] = solve(1.0, R.astype(image.dtype), image.T, side=1, overwrite_b=1).T
     return np.asarray(R)

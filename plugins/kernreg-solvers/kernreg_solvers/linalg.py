@@ -162,6 +162,7 @@ class Eigenpairs(NamedTuple):
     vectors: np.ndarray
     n_iter: int
     converged: bool
+    residual: float = 0.0  #: of the worst pair, relative to the largest value; 0 for a full reduction
 
 
 def dense_eigenpairs(K: np.ndarray, q: int) -> Eigenpairs:

@@ -167,8 +167,11 @@ class KernelMixin:
 
     # -- Gram matrices ----------------------------------------------------------------------
 
-    def _training_gram(self, X: Any, y: Any = None) -> np.ndarray:
-        """k(X, X) in float64, C order, ours to overwrite; fits the kernel and keeps the training items."""
+    def _training_gram(self, X: Any, y: Any = None, *, finite: bool = True) -> np.ndarray:
+        """k(X, X) in float64, C order, ours to overwrite; fits the kernel and keeps the training items.
+
+        With `finite` False values that are not finite are left to the caller, to see in sums that it forms anyway.
+        """
         if self._layout_fit == "precomputed":
             self.X_fit_: Any = None
             self._items = None
@@ -177,8 +180,9 @@ class KernelMixin:
             _check_symmetric(K, "X")
             return K
         self._keep_items(X, y)
-        K = self._float_gram(_gram(self._engine_kernel, self._items), own=True)
-        if "symmetric" not in kr.capabilities(self.kernel_):
+        symmetric = "symmetric" in kr.capabilities(self.kernel_)
+        K = self._float_gram(_gram(self._engine_kernel, self._items), own=True, finite=finite or not symmetric)
+        if not symmetric:
             _check_symmetric(K, "kernel")
         return K
 
@@ -215,16 +219,18 @@ class KernelMixin:
             return np.asarray(self._cross_gram(X) @ V)
         return np.concatenate([self._cross_gram(X[i : i + step]) @ V for i in range(0, n, step)])
 
-    def _float_gram(self, K: Any, own: bool = False) -> np.ndarray:
+    def _float_gram(self, K: Any, own: bool = False, finite: bool = True) -> np.ndarray:
         K = as_numpy(K)
         if K.dtype.kind == "c" or K.dtype.kind not in "fiub":
             raise errors.ParameterError(f"kernel: {self.kernel!r} gave {describe(K)}, expected real numbers")
         made = np.ascontiguousarray(K, dtype=np.float64)
         if own and not (made.flags.writeable and made.flags.owndata):
             made = made.copy()
+        if not finite:
+            return made
         with np.errstate(over="ignore", invalid="ignore"):
-            finite = bool(np.isfinite(made.sum()))
-        if not finite and not np.isfinite(made).all():
+            clean = bool(np.isfinite(made.sum()))
+        if not clean and not np.isfinite(made).all():
             raise errors.InputError(
                 f"kernel: {self.kernel!r} gave NaN or infinite values for these items: "
                 "scale the data, or change the kernel's parameters"
@@ -253,10 +259,10 @@ def as_numpy(x: Any) -> Any:
 
 def _looks_like_vectors(X: Any) -> bool:
     """For a kernel without a domain: does `X` hold numbers in two dimensions?"""
-    if is_torch(X) or is_sparse(X) or hasattr(X, "iloc"):
+    if is_torch(X) or is_sparse(X):
         return True
-    if hasattr(X, "__array__") or isinstance(X, np.ndarray):
-        array = np.asarray(X)
+    if hasattr(X, "__array__") or isinstance(X, np.ndarray):  # frames too
+        array = X if isinstance(X, np.ndarray) else np.asarray(X)
         return array.ndim != 1 or array.dtype.kind in "fiub"
     if not isinstance(X, (list, tuple)) or not X:
         return True

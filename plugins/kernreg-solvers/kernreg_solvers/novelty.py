@@ -20,8 +20,8 @@ from .feature_space import FeatureSpaceMixin, is_whole
 from .gram_product import diagonal
 from .linalg import blas_threads, centre_in_place, psd_cholesky
 from .mixin import as_numpy, count
-from .nystrom_features import NystromFeatures
-from .operator import KernelOperator
+from .nystrom_features import NystromFeatures, not_finite
+from .operator import KernelOperator, widened
 from .resolve import is_precomputed, probe
 
 _CRITERIA = ("reconstruction", "power", "mahalanobis", "mean")
@@ -157,8 +157,16 @@ class KernelNovelty(FeatureSpaceMixin, OutlierMixin, BaseEstimator):  # type: ig
         for stale in ("centers_", "center_indices_", "n_centers_", "eigenvalues_", "jitter_"):
             self.__dict__.pop(stale, None)
         self.method_ = self._chosen_method(count(X))
+        if self.method_ == "exact":
+            X = widened(X)  # a tensor; rows are float64
         self._form = self._from_centers(X, y) if self.method_ == "nystrom" else self._from_all(X, y)
-        self.offset_ = float(np.quantile(-self._novelty(X), self.contamination))
+        novelty, lowest = self._novelty(X)
+        if lowest < -1e-6:
+            raise InputError(
+                f"kernel: squared distances of the training items go down to {lowest:.3g} of the largest k(x, x), so "
+                "the kernel is not positive semi-definite: take one that is"
+            )
+        self.offset_ = float(np.quantile(-novelty, self.contamination))
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -168,7 +176,7 @@ class KernelNovelty(FeatureSpaceMixin, OutlierMixin, BaseEstimator):  # type: ig
         ----------
         X : array_like, shape (n, n_features), or a list of items
         """
-        return -self._novelty(self._new_data(X))
+        return -self._novelty(self._new_data(X))[0]
 
     def decision_function(self, X: Any) -> np.ndarray:
         """``score_samples`` less ``offset_``, shape (n,): negative for outliers."""
@@ -203,11 +211,13 @@ class KernelNovelty(FeatureSpaceMixin, OutlierMixin, BaseEstimator):  # type: ig
 
     # -- the form ---------------------------------------------------------------------------
 
-    def _novelty(self, X: Any) -> np.ndarray:
-        """Of checked items, at least 0, in blocks."""
+    def _novelty(self, X: Any) -> tuple[np.ndarray, float]:
+        """Of checked items, at least 0, in blocks; and the least before that, relative to the largest k(x, x)."""
         form = self._form
-        found = diagonal(self.kernel_, X) + form.constant
-        operator = KernelOperator(self.kernel_, X, form.items)
+        norms = diagonal(self.kernel_, X, in_float64=True)
+        found = norms + form.constant
+        # what is left of float32 values would be their rounding
+        operator = KernelOperator(self.kernel_, X, form.items, in_float64=True)
         directions = operator.operand(np.column_stack([form.linear, form.directions]))
 
         def body(rows: slice, K: Any) -> None:
@@ -216,7 +226,9 @@ class KernelNovelty(FeatureSpaceMixin, OutlierMixin, BaseEstimator):  # type: ig
             found[rows] += values[:, 0] - np.einsum("ij,ij->i", inside, inside)
 
         operator.each(body)
-        return np.asarray(form.scale * np.maximum(found, 0.0))
+        if not np.isfinite(found).all():
+            raise not_finite(self.kernel_)
+        return np.asarray(form.scale * np.maximum(found, 0.0)), float(found.min() / max(np.abs(norms).max(), 1e-300))
 
     def _from_all(self, X: Any, y: Any) -> _Form:
         """The form on all items."""
@@ -260,7 +272,7 @@ class KernelNovelty(FeatureSpaceMixin, OutlierMixin, BaseEstimator):  # type: ig
         probe(self.kernel_, X)
         n = count(X)
         self.X_fit_, self.n_samples_fit_ = None, n
-        features = NystromFeatures(self.kernel_, self._choose_centers(X))
+        features = NystromFeatures(self.kernel_, self._choose_centers(X), in_float64=True)
         M, alpha = features.M, float(self.alpha)
         if self.criterion == "reconstruction":
             rng = check_random_state(self.random_state)

@@ -13,7 +13,7 @@ from kernreg_core.errors import InputError
 
 from .linalg import blas_threads
 from .mixin import _check_symmetric, as_numpy
-from .operator import KernelOperator
+from .operator import KernelOperator, widened
 
 
 class NystromFeatures:
@@ -29,6 +29,8 @@ class NystromFeatures:
     kernel : kernel
         Positive semi-definite; fitted where it has to be.
     Z : array, tensor or sequence, m items
+    in_float64 : bool
+        Whether float32 items are taken as float64, block by block, so that the features are exact to that.
 
     Attributes
     ----------
@@ -42,8 +44,10 @@ class NystromFeatures:
         If k(Z, Z) is not positive semi-definite, or all zero.
     """
 
-    def __init__(self, kernel: Any, Z: Any) -> None:
-        self.kernel, self.Z = kernel, Z
+    def __init__(self, kernel: Any, Z: Any, *, in_float64: bool = False) -> None:
+        self.in_float64 = in_float64
+        self.kernel, self.Z = kernel, (widened(Z) if in_float64 else Z)
+        Z = self.Z
         K = np.array(as_numpy(kr.gram(kernel, Z, progress=False)), dtype=np.float64)
         if not np.isfinite(K).all():
             raise not_finite(kernel)
@@ -63,7 +67,7 @@ class NystromFeatures:
 
     def operator(self, X: Any) -> KernelOperator:
         """k(X, Z) in blocks."""
-        return KernelOperator(self.kernel, X, self.Z)
+        return KernelOperator(self.kernel, X, self.Z, in_float64=self.in_float64)
 
     def of(self, X: Any) -> np.ndarray:
         """phi of each item, shape (n, r)."""
@@ -79,7 +83,10 @@ class NystromFeatures:
             F = as_numpy(K @ M).astype(np.float64, copy=False)
             return F.T @ np.hstack([F, Y[rows]])
 
-        found = operator.reduce(body, (self.rank, self.rank + Y.shape[1]))
+        with np.errstate(invalid="ignore", over="ignore"):  # seen in the sums
+            found = operator.reduce(body, (self.rank, self.rank + Y.shape[1]))
+        if not np.isfinite(found).all():
+            raise not_finite(self.kernel)
         return found[:, : self.rank], found[:, self.rank :]
 
 

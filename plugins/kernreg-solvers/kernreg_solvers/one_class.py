@@ -18,6 +18,7 @@ from kernreg_core.errors import ParameterError
 from .centers import take
 from .krr import checked_weights
 from .mixin import KernelMixin, count
+from .nystrom_features import not_finite
 from .operator import KernelOperator
 
 
@@ -73,7 +74,7 @@ class OneClassClassifier(KernelMixin, OutlierMixin, BaseEstimator):  # type: ign
     Warns
     -----
     ConvergenceWarning
-        If libsvm reached `max_iter`.
+        If libsvm reached `max_iter`; it tells by how much the conditions are violated.
 
     References
     ----------
@@ -147,9 +148,10 @@ class OneClassClassifier(KernelMixin, OutlierMixin, BaseEstimator):  # type: ign
             warnings.simplefilter("ignore", ConvergenceWarning)  # ours says what to change
             machine.fit(K, sample_weight=weights)
         if machine.fit_status_:
+            residual = _violation(K, machine, weights)
             warnings.warn(
-                f"OneClassClassifier: libsvm stopped after max_iter={self.max_iter} iterations, above "
-                f"tol={self.tol:g}: raise max_iter or tol",
+                f"OneClassClassifier: libsvm stopped after max_iter={self.max_iter} iterations, where the optimality "
+                f"conditions are violated by {residual:.2g}, above tol={self.tol:g}: raise max_iter or tol",
                 ConvergenceWarning,
                 stacklevel=2,
             )
@@ -173,7 +175,10 @@ class OneClassClassifier(KernelMixin, OutlierMixin, BaseEstimator):  # type: ign
             return np.asarray(self._float_gram(X)[:, self.support_] @ self.dual_coef_[0])
         coefficients = np.zeros(count(self.support_items_))
         coefficients[self._columns] = self.dual_coef_[0]
-        return KernelOperator(self.kernel_, X, self.support_items_).times(coefficients)
+        found = KernelOperator(self.kernel_, X, self.support_items_).times(coefficients)
+        if not np.isfinite(found).all():
+            raise not_finite(self.kernel_)
+        return found
 
     def decision_function(self, X: Any) -> np.ndarray:
         """``score_samples`` less ``offset_``, shape (n,): negative for outliers."""
@@ -202,3 +207,12 @@ class OneClassClassifier(KernelMixin, OutlierMixin, BaseEstimator):  # type: ign
                 raise ParameterError(f"{name}: expected a finite number above 0, got {getattr(self, name)!r}")
         if not isinstance(self.max_iter, numbers.Integral) or (self.max_iter != -1 and self.max_iter < 1):
             raise ParameterError(f"max_iter: expected a whole number at least 1, or -1, got {self.max_iter!r}")
+
+
+def _violation(K: np.ndarray, machine: OneClassSVM, weights: np.ndarray | None) -> float:
+    """Of the optimality conditions, as libsvm has it: f(x_i) <= rho where a_i > 0, >= rho where a_i can grow."""
+    a = np.zeros(len(K))
+    a[machine.support_] = machine.dual_coef_[0]
+    f, bound = K @ a, (np.ones(len(K)) if weights is None else weights)
+    high, low = f[a > 0], f[a < bound]
+    return float(high.max() - low.min()) if high.size and low.size else 0.0

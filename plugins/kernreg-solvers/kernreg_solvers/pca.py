@@ -21,9 +21,9 @@ from .centers import CentersMixin
 from .components import Components, from_centers, from_gram, from_products
 from .feature_space import is_whole
 from .gram_product import available
-from .linalg import blas_threads, fix_signs
+from .linalg import Eigenpairs, blas_threads, fix_signs
 from .mixin import NotFittedError, as_numpy, count
-from .nystrom_features import NystromFeatures
+from .nystrom_features import NystromFeatures, not_finite
 from .pre_images import PreImages
 from .resolve import is_precomputed, probe
 
@@ -69,7 +69,7 @@ class KernelPCA(CentersMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         Whether components with a zero eigenvalue are dropped where `n_components` is given, so
         that fewer come out. Without `n_components` they always are.
     fit_inverse_transform : bool
-        Whether pre-images are learnt, on vectors only: a ridge regression from the components to
+        Whether pre-images are learnt, of rows or tensors of vectors only: a ridge regression from the components to
         `X`, with the same kernel between components; with 'matvec' and 'nystrom' on centres, 1000 of
         the training items unless `n_centers` says otherwise.
     alpha : float
@@ -116,7 +116,7 @@ class KernelPCA(CentersMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         If the decomposition shows negative eigenvalues: the kernel is not positive semi-definite,
         and these directions are left out.
     ConvergenceWarning
-        If 'subspace' or 'matvec' was asked for, or was the only way, and did not converge.
+        If 'subspace' or 'matvec' was asked for, or was the only way, and did not converge; it tells the residual.
 
     Notes
     -----
@@ -212,7 +212,7 @@ class KernelPCA(CentersMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             )
         X, _ = self._fit_data(X)
         self._forget()
-        if self.fit_inverse_transform and self._layout_fit != "vectors":
+        if self.fit_inverse_transform and self._layout_fit not in ("vectors", "tensor"):
             raise ParameterError(
                 "fit_inverse_transform: expected vectors as X, since a pre-image is a weighted mean of them, got "
                 + ("kernel='precomputed'" if self._layout_fit == "precomputed" else describe(X))
@@ -251,7 +251,10 @@ class KernelPCA(CentersMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         ndarray, shape (n, n_components)
         """
         if self.__sklearn_is_fitted__() and self.eigen_solver_ == "nystrom":
-            return np.asarray(self._on_centers(X, self.dual_coef_) - self.offset_)
+            found = np.asarray(self._on_centers(X, self.dual_coef_) - self.offset_)
+            if not np.isfinite(found).all():
+                raise not_finite(self.kernel_)
+            return found
         X = self._new_data(X)
         return np.asarray(self._cross_matvec(X, self.dual_coef_) - self.offset_)
 
@@ -273,6 +276,8 @@ class KernelPCA(CentersMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         components = np.ascontiguousarray(as_numpy(X), dtype=np.float64)
         if components.ndim != 2 or components.shape[1] != self._n_features_out:
             raise InputError(f"X: expected components of shape (n, {self._n_features_out}), got {describe(X)}")
+        if not np.isfinite(components).all():
+            raise InputError("X: expected finite components, got NaN or infinite ones")
         return self._pre_images(components)
 
     @property
@@ -333,9 +338,14 @@ class KernelPCA(CentersMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             self._keep_items(X, y)
             parts = from_products(self.kernel_, self._items, q, **options)
         else:
-            K = self._training_gram(X, y)
+            K = self._training_gram(X, y, finite=self.eigen_solver_ == "dense")
             with blas_threads(len(K)):
-                parts = from_gram(K, q, self.eigen_solver_, **options)
+                try:
+                    parts = from_gram(K, q, self.eigen_solver_, **options)
+                except InputError:
+                    if self.eigen_solver_ != "dense":
+                        self._float_gram(K)  # which says so if single values are the reason
+                    raise
                 if not parts.found.converged and self.eigen_solver == "auto":
                     self.eigen_solver_ = "dense"
                     parts = from_gram(self._training_gram(X, y), q, "dense", **options)
@@ -378,8 +388,8 @@ class KernelPCA(CentersMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
         self.n_iter_ = parts.found.n_iter
         if not parts.found.converged:
             warnings.warn(
-                f"KernelPCA: the subspace had not converged to tol={self.tol:g} after {self.n_iter_} products: "
-                + ("raise max_iter or tol" + (", or set eigen_solver='dense'" if self._fits() else "")),
+                f"KernelPCA: {_unfinished(parts.found)}, above tol={self.tol:g}: raise max_iter or tol"
+                + (", or set eigen_solver='dense'" if self._fits() else ""),
                 ConvergenceWarning,
                 stacklevel=4,
             )
@@ -426,6 +436,15 @@ class KernelPCA(CentersMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin,
             random_state = check_random_state(self.random_state)
             chosen = np.sort(random_state.choice(len(T), min(m, len(T)), replace=False))
         self._pre_images = PreImages(self.kernel_, T, X, float(self.alpha), chosen)
+
+
+def _unfinished(found: Eigenpairs) -> str:
+    reached = (
+        f"the largest residual, relative to the largest eigenvalue, is {found.residual:.2g}"
+        if math.isfinite(found.residual)
+        else "there are fewer pairs than were asked for"
+    )
+    return f"after {found.n_iter} products {reached}"
 
 
 def _inverse_roots(values: np.ndarray) -> np.ndarray:

@@ -108,9 +108,10 @@ class SpectralClustering(FeatureSpaceMixin, ClusterMixin, BaseEstimator):  # typ
     Warns
     -----
     KernregWarning
-        If items have no similarity to any centre, with 'nystrom': their coordinates are 0.
+        If items have no similarity to any centre, with 'nystrom': their coordinates are 0; or if eigenvalues are 0,
+        so that fewer coordinates than were asked for tell items apart: the others are 0.
     ConvergenceWarning
-        If the eigenvectors did not converge.
+        If the eigenvectors did not converge; it tells the residual.
 
     Notes
     -----
@@ -200,7 +201,8 @@ class SpectralClustering(FeatureSpaceMixin, ClusterMixin, BaseEstimator):  # typ
         parts = self._eigenvectors(graph, q)
         self._tell(parts)
         self.eigenvalues_, self.n_iter_ = parts.values, parts.n_iter
-        U = fix_signs(np.array(parts.vectors, order="C"))
+        # of a zero eigenvalue the vector is any in the null space, and says nothing about the items
+        U = fix_signs(np.array(parts.vectors, order="C")) * ~_zero(parts.values)
         self._directions = self._extension(graph, U, parts.values)
         self.embedding_ = self._coordinates(U, graph.roots)
         self.labels_ = self._assign(k)
@@ -336,7 +338,7 @@ class SpectralClustering(FeatureSpaceMixin, ClusterMixin, BaseEstimator):  # typ
         if q > r:
             raise InputError(
                 f"n_centers: the {self.n_centers_} centres span {r} dimensions, fewer than the {q} components that "
-                "are asked for: take more centres"
+                "are asked for: take more centres, or, if the items have no more dimensions, fewer clusters"
             )
         with blas_threads(r):
             values, vectors = eigh(scaled.T @ scaled, subset_by_index=[r - q, r - 1])
@@ -347,9 +349,19 @@ class SpectralClustering(FeatureSpaceMixin, ClusterMixin, BaseEstimator):  # typ
     def _tell(self, parts: Eigenpairs) -> None:
         if not parts.converged:
             warnings.warn(
-                f"SpectralClustering: the eigenvectors had not converged to tol={self.tol:g} after {parts.n_iter} "
-                "products: raise max_iter or tol",
+                f"SpectralClustering: after {parts.n_iter} products the largest residual of the eigenvectors is "
+                f"{parts.residual:.2g}, above tol={self.tol:g}: raise max_iter or tol",
                 ConvergenceWarning,
+                stacklevel=3,
+            )
+        zero = int(_zero(parts.values).sum())
+        if zero:
+            q = len(parts.values)
+            warnings.warn(
+                f"kernel: {zero} of the {q} leading eigenvalues of the normalised similarities are zero, so only "
+                f"{q - zero} coordinates tell the items apart: a kernel of a higher rank on these items, or fewer "
+                "clusters or components, silences this",
+                KernregWarning,
                 stacklevel=3,
             )
 
@@ -357,8 +369,8 @@ class SpectralClustering(FeatureSpaceMixin, ClusterMixin, BaseEstimator):  # typ
 
     def _extension(self, graph: _Graph, U: np.ndarray, values: np.ndarray) -> np.ndarray:
         """Coefficients with which similarities to the training items, or centres, give degrees and eigenvectors."""
-        positive = values > 1e-12 * max(float(values[0]), 1e-300)
-        inverse = np.where(positive, 1.0 / np.where(positive, values, 1.0), 0.0)
+        zero = _zero(values)
+        inverse = np.where(zero, 0.0, 1.0 / np.where(zero, 1.0, values))
         V = np.hstack([np.ones((len(U), 1)), U * graph.roots[:, None] * inverse])
         if isinstance(graph.space, FeatureMatrix):
             return np.asarray(graph.space.features.M @ (graph.space.F.T @ V))
@@ -415,6 +427,11 @@ class _Graph(NamedTuple):
     degrees: np.ndarray
     roots: np.ndarray  #: 1 / sqrt(degree), 0 where that is 0
     alone: np.ndarray  #: 1 for an item without similarities, which gets one to itself
+
+
+def _zero(values: np.ndarray) -> np.ndarray:
+    """Which eigenvalues are zero to rounding, as seen from the first, which is 1."""
+    return np.asarray(np.abs(values) <= 1e-12 * max(float(np.abs(values).max()), 1e-300))
 
 
 def _inverse_roots(degrees: np.ndarray) -> np.ndarray:
