@@ -11,7 +11,22 @@ from solver_kernels import KINDS, WORDS, Gauss, Spectrum, Unusable
 
 import kernreg_core as kr
 from kernreg_core.errors import InputError, ParameterError, UnknownNameError
-from kernreg_solvers import KernelLogisticClassifier, KernelPCA, KernelRidge, NotFittedError
+from kernreg_solvers import (
+    AutoKernelRidge,
+    EigenPro3,
+    Falkon,
+    GaussianProcessRegressor,
+    KernelKMeans,
+    KernelLogisticClassifier,
+    KernelNovelty,
+    KernelPCA,
+    KernelRidge,
+    KernelRidgeCG,
+    LogisticFalkon,
+    NotFittedError,
+    OneClassClassifier,
+    SparseGaussianProcessRegressor,
+)
 
 SOLVERS = [KernelRidge, KernelLogisticClassifier, KernelPCA]
 X = np.random.default_rng(0).standard_normal((12, 3))
@@ -184,3 +199,32 @@ def test_parameters_of_what_has_none(kernel: Any) -> None:
 def test_a_wrong_parameter_of_the_kernel_is_reported() -> None:
     with pytest.raises(ParameterError, match="no parameter 'width'"):
         KernelRidge(kernel=Gauss()).set_params(kernel__width=2.0)
+
+
+DOMAINS = [
+    KernelRidge, KernelLogisticClassifier, KernelPCA, Falkon, LogisticFalkon, KernelRidgeCG, EigenPro3, AutoKernelRidge,
+    GaussianProcessRegressor, SparseGaussianProcessRegressor, KernelKMeans, OneClassClassifier, KernelNovelty,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("solver", DOMAINS)
+def test_a_kernel_of_another_domain_than_the_data(solver: Any) -> None:
+    with pytest.raises(ParameterError, match=r"kernel: .*rows of numbers.*got Spectrum\(\) of the domain 'sequences'"):
+        solver(kernel=Spectrum()).fit(X, Y)
+    with pytest.raises(InputError, match=r"items of type str, and Gauss\(\) takes rows of numbers"):
+        solver(kernel=Gauss()).fit(WORDS, Y)
+
+
+def test_a_kernel_on_sequences_may_take_rows() -> None:
+    class Overlap(kr.BaseKernel):
+        """Equal entries of two rows of codes."""
+
+        domain = "sequences"
+        capabilities = frozenset({"symmetric", "psd"})
+
+        def evaluate(self, X: Any, Y: Any) -> Any:
+            return (np.asarray(X)[:, None] == np.asarray(Y)[None]).sum(axis=-1).astype(float)
+
+    codes = np.random.default_rng(0).integers(0, 3, (12, 5))
+    model = KernelRidge(kernel=Overlap()).fit(codes, Y)
+    assert model.predict(codes).shape == (12,)

@@ -145,8 +145,20 @@ class KernelMixin:
             return validate_data(self, as_numpy(X), **options)
         except errors.KernregError:
             raise
-        except ValueError as error:
-            raise errors.InputError(str(error)) from error
+        except (ValueError, TypeError) as error:
+            other = self._other_domain(X)
+            if isinstance(error, TypeError) and not other:
+                raise
+            raise errors.InputError(f"{error}{other}") from error
+
+    def _other_domain(self, X: Any) -> str:
+        """What is wrong where items are no numbers: the kernel is for another domain."""
+        if self.kernel_ is None or not isinstance(X, (list, tuple)) or not len(X) or _looks_like_vectors(X):
+            return ""
+        return (
+            f". X holds items of type {type(X[0]).__name__}, and {self.kernel_!r} takes rows of numbers: take a kernel "
+            "of the items' own domain, which kernreg list --domain shows"
+        )
 
     def _new_data(self, X: Any) -> Any:
         """New items, validated against those of ``fit``; the estimator must be fitted."""

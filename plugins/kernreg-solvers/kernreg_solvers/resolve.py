@@ -118,14 +118,16 @@ class Prepared:
 
 
 def probe(kernel: Any, X: Any) -> None:
-    """Call a kernel that is no kernreg kernel on five items before all: is the result an (n, m) matrix?
+    """Call a kernel on five items before all, where it is no kernreg kernel, or one of another domain than rows'.
 
     Raises
     ------
     ParameterError
-        If the call fails, or gives anything else.
+        If the call fails, or gives anything but an (n, m) matrix.
     """
     if isinstance(kernel, kr.BaseKernel):
+        if domain_of(kernel) not in ("", "vectors") and _are_rows(X):
+            _try_on_rows(kernel, X)
         return
     left, right = X[:3], X[:2]
     shape = tuple(int(side.shape[0]) if hasattr(side, "shape") else len(side) for side in (left, right))
@@ -141,3 +143,21 @@ def probe(kernel: Any, X: Any) -> None:
             f"kernel: {_EXPECTED}, got {kernel!r}, which gives {describe(K)} for {shape[0]} and {shape[1]} items "
             f"and not a matrix of shape {shape}; a function of two single items has to be called on each pair"
         )
+
+
+def _are_rows(X: Any) -> bool:
+    """Whether `X` is a table of numbers, which a kernel on sequences may take, too, and one on graphs may not."""
+    return len(getattr(X, "shape", ())) == 2 and getattr(getattr(X, "dtype", None), "kind", "f") in "fiub"
+
+
+def _try_on_rows(kernel: Any, X: Any) -> None:
+    try:
+        kernel(X[:3], X[:2])
+    except KernregError:
+        raise
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
+        raise ParameterError(
+            f"kernel: expected one for the domain of X, which holds rows of numbers ({describe(X)}), got {kernel!r} of "
+            f"the domain {domain_of(kernel)!r}, which fails on them: {error}; take a kernel of the domain 'vectors', or "
+            f"pass items that are {domain_of(kernel)}"
+        ) from error
