@@ -176,7 +176,7 @@ class GaussianProcessClassifier(KernelMixin, ClassifierMixin, BaseEstimator):  #
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise InputError(
-                f"y: expected at least 2 classes, got 1 class, {self.classes_[0]!r}: there is nothing to tell apart"
+                f"y: expected at least 2 classes, got 1 class, {self.classes_.tolist()[0]!r}: nothing to tell apart"
             )
         latent = self._latent(codes, weights)
         self._learn(X, y, latent)

@@ -21,7 +21,7 @@ from .linalg import blas_threads
 #: diagonal, are no rounding.
 _INDEFINITE = 1e-5
 #: Targets below which a search keeps BLAS on one thread: an evaluation takes milliseconds, in a dozen calls.
-_FEW = 1000
+FEW = 1000
 
 
 def learnt_space(
@@ -61,7 +61,7 @@ def search(
     """
     options = {"n_restarts": model.n_restarts, "random_state": model.random_state, **options}
     try:
-        with blas_threads(n if n >= _FEW else 0):  # the search's own small products too
+        with blas_threads(n if n >= FEW else 0):  # the search's own small products too
             found = minimise(loss, theta, bounds, max_iter=model.max_iter, tol=max(1e-5, 1e-7 * n), **options)
     except np.linalg.LinAlgError:
         raise InputError(indefinite("K + noise I at the start of the search", "raise noise, or ")) from None

@@ -6,8 +6,9 @@ torch is imported here only where autograd is to be used.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -16,16 +17,18 @@ import numpy as np
 import kernreg_core as kr
 from kernreg_core._parts import diagonal
 from kernreg_core.arrays import is_torch, length
-from kernreg_core.composites import Scaled
 from kernreg_core.errors import MissingDependencyError, ParameterError
 from kernreg_core.threads import num_threads
 
+from .gp_terms import Term, for_terms, terms_of
+
 if TYPE_CHECKING:
+    from .gp_parameters import Parameter
     from .hyperparameters import HyperParameters
 
-#: "auto" takes differences for at most so many numbers: each costs two Gram matrices, while autograd on a CPU costs
-#: about ten (measured at n = 500 and 2,000), and four times their memory.
-FEW = 3
+#: "auto" takes differences where they cost at most so many Gram matrices: two for each number, of the terms that hold
+#: it. Autograd on a CPU costs about ten (measured at n = 500 and 2,000), and four times their memory.
+CHEAP = 6.0
 #: Steps in log p: rounding of the kernel over the step, and the step's square, are then alike small.
 STEP, STEP_SINGLE = 1e-4, 1e-2
 #: Entries of a block that autograd works on at a time.
@@ -34,6 +37,8 @@ _BLOCK = 1 << 20
 _SQUARE = 64
 #: Entries below which torch works on one thread: several wait for each other, the more so on a busy machine.
 _SMALL = 1 << 18
+#: Bytes of the Gram matrices of terms that nothing moves, which are kept between evaluations.
+_KEPT = 1 << 28
 #: Points at which autograd is compared with differences before it is trusted.
 _PROBE = 6
 _FAILURES = (TypeError, ValueError, RuntimeError, AttributeError, NotImplementedError)
@@ -54,13 +59,35 @@ class Pull:
         self.space, self.wanted = space, gradients
         self.ways: dict[str, str] = {}
         self._decided = ""
+        self._kept: dict[int, Any] = {}
+        self._kept_of: Any = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kept": {}, "_kept_of": None}
+
+    def gram(self, X: Any) -> Any:
+        """k(X, X) of the kernel as it is set; terms of sums that are not learnt are evaluated once and kept."""
+        terms, items, _ = for_terms(self.space.kernel, X)
+        still = {id(t.kernel) for t in terms if not any(t.holds(p) for p, _ in self.space.inside)}
+        if not still or not self.space.inside:
+            return kr.gram(self.space.kernel, X, progress=False)
+        if self._kept_of is not X:
+            self._kept, self._kept_of = {}, X
+        total: Any = 0.0
+        for term in terms:
+            key = id(term.kernel)
+            K = self._kept[key] if key in self._kept else _gram_values(term.kernel, items, None)
+            if key in still and (len(self._kept) + 1) * K.nbytes <= _KEPT:
+                self._kept[key] = K
+            total = total + term.weight * K
+        return total
 
     def __call__(self, theta: np.ndarray, G: np.ndarray, X: Any, Y: Any, inner: float | None) -> np.ndarray:
         self._decide(theta, X)
         out = np.zeros(len(theta))
         if any(way == "autograd" for way in self.ways.values()):
             self._by_autograd(theta, G, X, Y, out, False)
-        self._by_differences(theta, out, lambda: _gram_values(self.space.kernel, X, Y), _contraction(G), inner)
+        self._by_differences(theta, out, G, X, Y, inner)
         return out
 
     def with_items(self, theta: np.ndarray, G: np.ndarray, X: Any, Y: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -68,7 +95,7 @@ class Pull:
         self._decide(theta, X, force=True)
         out = np.zeros(len(theta))
         items = self._by_autograd(theta, G, X, Y, out, True)
-        self._by_differences(theta, out, lambda: _gram_values(self.space.kernel, X, Y), _contraction(G), None)
+        self._by_differences(theta, out, G, X, Y, None)
         return out, items
 
     def diagonal(self, theta: np.ndarray, g: np.ndarray, X: Any) -> np.ndarray:
@@ -81,7 +108,9 @@ class Pull:
         weights = np.asarray(g, dtype=np.float64)
         if "stationary" in capabilities:  # one value for all items
             X, weights = X[:1], weights.sum(keepdims=True)
-        self._by_differences(theta, out, lambda: diagonal_values(kernel, X), _contraction(weights), None, every=True)
+        terms, X, _ = for_terms(kernel, X)
+        parameters = self.space.inside
+        self._by_terms(theta, out, parameters, terms, lambda part: diagonal_values(part, X), _contraction(weights))
         return out
 
     # -- which way --------------------------------------------------------------------------
@@ -90,11 +119,8 @@ class Pull:
         """Fill ``ways``: once, and once more where autograd is asked for after all."""
         if self._decided == "forced" or (self._decided and not force):
             return
-        inside = self.space.inside
-        scaled = set(_variances_in_front(self.space.kernel))
-        count = sum(p.value.size for p, _ in inside if p.name not in scaled)
-        wanted = "autograd" if force else self.wanted
-        few = count <= FEW and not is_torch(X)
+        inside, wanted = self.space.inside, "autograd" if force else self.wanted
+        few = not is_torch(X) and self._cost() <= CHEAP
         self.ways, self._decided = {p.name: "differences" for p, _ in inside}, "once"
         if wanted == "differences" or (wanted == "auto" and few):
             return
@@ -107,6 +133,11 @@ class Pull:
         trusted = self._trusted(theta, X)
         self.ways.update((name, "autograd") for name in trusted)
         self._decided = "forced" if force else "once"
+
+    def _cost(self) -> float:
+        """Differences in Gram matrices, the terms being taken for alike."""
+        terms = terms_of(self.space.kernel)
+        return sum(2.0 * p.value.size * sum(t.holds(p) for t in terms) / len(terms) for p, _ in self.space.inside)
 
     def _trusted(self, theta: np.ndarray, X: Any) -> list[str]:
         """Parameters whose gradient autograd gets right on a few items."""
@@ -124,7 +155,7 @@ class Pull:
             self.ways = {p.name: "differences" for p, _ in inside}
             self.space.at(theta)
         K = _gram_values(self.space.kernel, few, None)
-        self._by_differences(theta, expected, lambda: _gram_values(self.space.kernel, few, None), _contraction(G), None)
+        self._by_differences(theta, expected, G, few, None, None)
         slack = 1e-3 * np.abs(expected) + _step(K) * float(np.abs(_host(K)).sum())
         near = np.abs(found - expected) <= slack
         return [p.name for p, where in inside if near[where].all()]
@@ -151,7 +182,7 @@ class Pull:
         sums: list[Any] = [None] * (len(leaves) + items)
         try:
             space.set_values({p.name: leaf for (p, _), leaf in zip(learnt, leaves, strict=True)})
-            with _torch_threads(torch, G.size):
+            with torch_threads(torch, G.size):
                 for K, part in _torch_blocks(space.kernel, X, Y, G, moving, torch):
                     wanted = [*leaves, *([moving] if items else [])]
                     found = torch.autograd.grad(K, wanted, part, allow_unused=True) if wanted else ()
@@ -170,30 +201,46 @@ class Pull:
     # -- differences ------------------------------------------------------------------------
 
     def _by_differences(
+        self, theta: np.ndarray, out: np.ndarray, G: np.ndarray, X: Any, Y: Any, inner: float | None
+    ) -> None:
+        """Write the gradient by the parameters whose way is differences; `inner` is the sum, where it is known."""
+        left = [(p, where) for p, where in self.space.inside if self.ways[p.name] == "differences"]
+        kept_of = X
+        terms, X, Y = for_terms(self.space.kernel, X, Y)
+        if inner is not None:
+            whole = [where for p, where in left if _in_front_of_all(p, terms)]
+            for where in whole:
+                out[where] = inner  # K is linear in it
+            left = [(p, where) for p, where in left if where not in whole]
+        kept = self._kept if kept_of is self._kept_of and Y is None else {}
+
+        def values(part: Any) -> Any:
+            return kept[id(part)] if id(part) in kept else _gram_values(part, X, Y)
+
+        self._by_terms(theta, out, left, terms, values, _contraction(G))
+
+    def _by_terms(
         self,
         theta: np.ndarray,
         out: np.ndarray,
-        values: Callable[[], Any],
+        parameters: Sequence[tuple[Parameter, slice]],
+        terms: list[Term],
+        values: Callable[[Any], Any],
         contract: Callable[[Any], float],
-        inner: float | None,
-        every: bool = False,
     ) -> None:
-        """Write the gradient by the other parameters; ``values()`` are the kernel's at what it is set to."""
-        space = self.space
-        scaled = _variances_in_front(space.kernel)
-        for parameter, where in space.inside:
-            if not every and self.ways[parameter.name] == "autograd":
-                continue
-            if parameter.name in scaled and not parameter.aliases:
-                if inner is None:
-                    space.at(theta)
-                    inner = contract(values())
-                out[where] = inner  # K is linear in it
-                continue
-            h = STEP_SINGLE if parameter.single else STEP
-            for j in range(where.start, where.stop):
-                out[j] = self._difference(theta, j, h, values, contract)
-        space.at(theta)
+        """Write the gradient by `parameters`, term by term; ``values(kernel)`` are those of a term as it is set."""
+        self.space.at(theta)
+        for term in terms:
+            of_term, weight, own = partial(values, term.kernel), term.weight, None
+            for parameter, where in parameters:
+                if term.degree(parameter):
+                    own = contract(of_term()) if own is None else own
+                    out[where] += term.degree(parameter) * weight * own
+                if term.holds(parameter):
+                    h = STEP_SINGLE if parameter.single else STEP
+                    for j in range(where.start, where.stop):
+                        out[j] += weight * self._difference(theta, j, h, of_term, contract)
+                    self.space.at(theta)
 
     def _difference(
         self, theta: np.ndarray, j: int, h: float, values: Callable[[], Any], contract: Callable[[Any], float]
@@ -232,14 +279,8 @@ def _has_torch() -> bool:
     return sys.modules.get("torch") is not None or find_spec("torch") is not None
 
 
-def _variances_in_front(kernel: Any) -> list[str]:
-    """Names of the variances of a scaled kernel, in which it is linear."""
-    names, prefix = [], ""
-    while isinstance(kernel, Scaled):
-        names.append(f"{prefix}variance")
-        prefix += "kernel__"
-        kernel = kernel.kernel
-    return names
+def _in_front_of_all(parameter: Parameter, terms: list[Term]) -> bool:
+    return all(term.degree(parameter) == 1 and not term.holds(parameter) for term in terms)
 
 
 def _torch_blocks(kernel: Any, X: Any, Y: Any, G: np.ndarray, moving: Any, torch: Any) -> Iterator[tuple[Any, Any]]:
@@ -263,7 +304,7 @@ def _tensor(X: Any, torch: Any) -> Any:
 
 
 @contextmanager
-def _torch_threads(torch: Any, entries: int) -> Iterator[None]:
+def torch_threads(torch: Any, entries: int) -> Iterator[None]:
     """No more of torch's threads than kernreg may use, and one where there is little to do."""
     before = torch.get_num_threads()
     allowed = 1 if entries < _SMALL else min(before, num_threads())

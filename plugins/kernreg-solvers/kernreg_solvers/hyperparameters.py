@@ -59,7 +59,7 @@ class HyperParameters:
     gradients : {"auto", "autograd", "differences"}
         How derivatives of the kernel are had, see :meth:`pull`. "auto": by autograd where the kernel is
         ``differentiable``, the items are numbers and torch is installed, unless differences cost less (NumPy items
-        and at most 3 numbers to learn); by differences elsewhere.
+        and at most 3 numbers to learn in the whole kernel, or in each term of a sum); by differences elsewhere.
 
     Attributes
     ----------
@@ -185,6 +185,14 @@ class HyperParameters:
         on = (theta <= self.bounds[:, 0] + tol) | (theta >= self.bounds[:, 1] - tol)
         return [label for label, hit in zip(self.labels, on, strict=True) if hit]
 
+    def gram(self, X: Any) -> Any:
+        """k(X, X) of the kernel as :meth:`at` last set it, shape (n, n).
+
+        Terms of a sum that hold nothing to learn are evaluated once for `X` and kept, up to 256 MB: of weights alone
+        every kernel of a combination is evaluated once.
+        """
+        return self._pull.gram(X)
+
     # -- gradients --------------------------------------------------------------------------
 
     def pull(
@@ -193,7 +201,8 @@ class HyperParameters:
         r"""The gradient by theta of :math:`\sum_{ij} G_{ij} k_\theta(x_i, y_j)`, `G` held fixed.
 
         With G the derivative of a function f of the Gram matrix this is the gradient of f: no derivative of a
-        factorisation is ever taken, and no (n, n, p) array is formed.
+        factorisation is ever taken, and no (n, n, p) array is formed. Differences are those of the terms of a sum that
+        hold the parameter; variances in front, of terms too, are exact.
 
         Parameters
         ----------

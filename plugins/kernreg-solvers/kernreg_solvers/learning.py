@@ -24,7 +24,7 @@ from kernreg_core.errors import InputError, ParameterError
 
 from .alignment import Alignment, targets_of
 from .centers import take
-from .gp_common import checked_noise, learnt_space
+from .gp_common import FEW, checked_noise, learnt_space
 from .gp_likelihood import MarginalLikelihood
 from .hyperparameters import HyperParameters, Minimum, minimise
 from .linalg import blas_threads
@@ -87,7 +87,7 @@ class _KernelLearner(KernelMixin, BaseEstimator):  # type: ignore[misc]
         if trainable:
             self._train(space, X, Y)
         else:
-            self._search(space, loss)
+            self._search(space, loss, count(X))
         self.n_samples_fit_ = count(X)
         return self
 
@@ -141,7 +141,8 @@ class _KernelLearner(KernelMixin, BaseEstimator):  # type: ignore[misc]
     def _loss(self, space: HyperParameters, X: Any, Y: np.ndarray) -> Any:
         def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
             with blas_threads(len(Y)):
-                K = self._gram(space.at(theta), X)
+                space.at(theta)
+                K = self._float_gram(space.gram(X))
                 value, G = self._derivative(K, Y, space.extra(theta))
                 gradient = space.pull(theta, G, X)
                 where = space.where("alpha")
@@ -151,12 +152,13 @@ class _KernelLearner(KernelMixin, BaseEstimator):  # type: ignore[misc]
 
         return loss
 
-    def _search(self, space: HyperParameters, loss: Any) -> None:
+    def _search(self, space: HyperParameters, loss: Any, n: int) -> None:
         try:
-            found = minimise(
-                loss, space.theta, space.bounds, n_restarts=self.n_restarts, max_iter=self.max_iter,
-                random_state=self.random_state,
-            )  # fmt: skip
+            with blas_threads(n if n >= FEW else 0):  # the search's own small products too
+                found = minimise(
+                    loss, space.theta, space.bounds, n_restarts=self.n_restarts, max_iter=self.max_iter,
+                    random_state=self.random_state,
+                )  # fmt: skip
         except np.linalg.LinAlgError as error:
             raise InputError(f"kernel: the objective has no value on these items: {error}") from error
         self._say_unless_converged(found)
@@ -377,7 +379,7 @@ class LikelihoodLearner(_KernelLearner):
     def _loss(self, space: HyperParameters, X: Any, Y: np.ndarray) -> Any:
         centred = Y - Y.mean(axis=0)
         return MarginalLikelihood(
-            space, lambda kernel: self._float_gram(kr.gram(kernel, X, progress=False), own=True), X, centred, 0.0, None
+            space, lambda _: self._float_gram(space.gram(X), own=True), X, centred, 0.0, None
         ).loss
 
     def _learnt_extra(self) -> dict[str, float]:

@@ -159,10 +159,15 @@ def readable_seconds(seconds: float) -> str:
 
     Examples
     --------
-    >>> readable_seconds(0.0312), readable_seconds(47), readable_seconds(7500)
-    ('0.031 s', '47 s', '2.1 h')
+    >>> readable_seconds(0.0312), readable_seconds(47), readable_seconds(104), readable_seconds(7500)
+    ('0.031 s', '47 s', '104 s', '2.1 h')
     """
     for limit, size, unit in ((120.0, 1.0, "s"), (7200.0, 60.0, "min"), (172800.0, 3600.0, "h")):
         if seconds < limit:
-            return f"{seconds / size:.2g} {unit}"
-    return f"{seconds / 86400.0:,.2g} days" if seconds < 8.64e6 else f"{seconds / 86400.0:,.0f} days"
+            return f"{_two_digits(seconds / size)} {unit}"
+    return f"{_two_digits(seconds / 86400.0)} days"
+
+
+def _two_digits(value: float) -> str:
+    """At least two significant digits, never an exponent of ten where it is large."""
+    return f"{value:,.0f}" if value >= 10.0 else f"{value:.2g}"

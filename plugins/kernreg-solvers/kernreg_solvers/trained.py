@@ -10,6 +10,7 @@ import numpy as np
 from kernreg_core.arrays import is_torch, length
 from kernreg_core.errors import MissingDependencyError, ParameterError
 
+from .gp_pull import torch_threads
 from .linalg import blas_threads
 
 #: Adam's rate.
@@ -64,7 +65,7 @@ def train(
         raise ParameterError(f"kernel: {kernel!r} is trainable, but has no parameters that require gradients")
     if is_torch(items):
         items = items.to(tensors[0])
-    with blas_threads(length(items)):
+    with blas_threads(length(items)), torch_threads(torch, length(items) ** 2):
         return _descend(kernel, items, derivative, torch.optim.Adam(tensors, lr=_RATE), steps)
 
 
