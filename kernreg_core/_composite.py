@@ -38,7 +38,8 @@ class Composite(BaseKernel):
     @property
     def domain(self) -> str:  # type: ignore[override]
         """The parts' domain; a foreign part follows the others."""
-        found = {part.domain for part in self.parts() if isinstance(getattr(part, "domain", None), str)}
+        domains = {getattr(part, "domain", None) for part in self.parts()}
+        found = {domain for domain in domains if isinstance(domain, str) and domain}  # "" of foreign parts, scaled
         if len(found) > 1:
             raise ParameterError(
                 f"{type(self).__name__}: expected parts of one domain, got "

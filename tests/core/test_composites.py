@@ -314,6 +314,12 @@ def test_a_foreign_first_term_is_typed_back_as_a_call():
     assert repr(A + dot).startswith("Rbf(lengthscale=2.0) + (<function")
 
 
+def test_a_scaled_foreign_part_follows_the_domain_of_the_others():
+    kernel = Scaled(kernel=lambda X, Y: X @ Y.T, variance=2.0) + A
+    assert kernel.domain == A.domain == "vectors"
+    np.testing.assert_allclose(kernel(X.tolist()), 2.0 * X @ X.T + A(X))
+
+
 def test_what_is_positive_definite_is_so_conditionally_in_a_sum():
     class Distance(kr.BaseKernel):
         capabilities = frozenset({"symmetric", "cpd"})

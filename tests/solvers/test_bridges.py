@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,9 @@ from sklearn.gaussian_process import kernels as gp
 from solver_kernels import WORDS, Gauss, Spectrum, Whitened
 
 import kernreg_core as kr
-from kernreg_core.errors import InputError, ParameterError
+from kernreg_core.errors import InputError, MissingDependencyError, ParameterError
 from kernreg_core.testing import check
-from kernreg_solvers import KernelRidge, as_kernel, as_sklearn_gp
+from kernreg_solvers import KernelRidge, as_gpytorch, as_kernel, as_sklearn_gp
 
 
 def points(n: int = 20, d: int = 2, seed: int = 0) -> np.ndarray:
@@ -185,8 +186,12 @@ def test_what_is_no_kernel_of_theirs_is_refused(call: Any, words: str) -> None:
 
 @pytest.fixture(scope="module")
 def gpytorch() -> Any:
-    pytest.importorskip("torch", reason="torch is not installed")
-    return pytest.importorskip("gpytorch", reason="GPyTorch is not installed")
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    library = pytest.importorskip("gpytorch", reason="GPyTorch is not installed")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # for matrices of 30 rows several only wait for each other
+    yield library
+    torch.set_num_threads(threads)
 
 
 def _exact(gpytorch: Any, kernel: Any, X: Any, y: Any) -> Any:
@@ -217,8 +222,6 @@ def _exact(gpytorch: Any, kernel: Any, X: Any, y: Any) -> Any:
 def test_gpytorch_trains_a_kernel_of_ours_to_what_its_own_learns(gpytorch: Any) -> None:
     import torch
 
-    from kernreg_solvers import as_gpytorch
-
     X = torch.tensor(points(30))
     y = torch.sin(X[:, 0]) + 0.1 * torch.tensor(points(30, 1, 1))[:, 0]
     ours = as_gpytorch(2.0 * Gauss(lengthscale=0.5)).double()
@@ -238,8 +241,6 @@ def test_gpytorch_trains_a_kernel_of_ours_to_what_its_own_learns(gpytorch: Any) 
 
 def test_a_numpy_kernel_is_trained_by_differences(gpytorch: Any) -> None:
     import torch
-
-    from kernreg_solvers import as_gpytorch
 
     class Plain(Gauss):
         """The same without tensors as parameters."""
@@ -262,8 +263,6 @@ def test_a_numpy_kernel_is_trained_by_differences(gpytorch: Any) -> None:
 def test_gpytorchs_shapes_diagonals_and_constraints(gpytorch: Any) -> None:
     import torch
 
-    from kernreg_solvers import as_gpytorch
-
     module = as_gpytorch(Gauss(lengthscale=1.5), bounds={"lengthscale": (0.1, 2.0)}).double()
     X, Y = torch.tensor(points(6).reshape(2, 3, 2)), torch.tensor(points(4, seed=1))
     K = module(X, Y).to_dense()
@@ -276,6 +275,8 @@ def test_gpytorchs_shapes_diagonals_and_constraints(gpytorch: Any) -> None:
     )
     constraint = module.raw_lengthscale_constraint
     assert (float(constraint.lower_bound), float(constraint.upper_bound)) == (pytest.approx(0.1), pytest.approx(2.0))
+    assert "1.000E-01, 2.000E+00" in repr(module)
+    assert "lengthscale" in repr(as_gpytorch(Gauss(lengthscale=[1.0, 2.0]), bounds={"lengthscale": (0.1, 2.0)}))
     x = X[0].clone().requires_grad_()
     module(x, Y).to_dense().sum().backward()
     assert bool(torch.isfinite(x.grad).all())
@@ -335,9 +336,13 @@ def test_gpytorch_kernels_of_another_form_are_refused(gpytorch: Any, shape: str)
 def test_tensors_to_scikit_learn_and_words_to_gpytorch(gpytorch: Any) -> None:
     import torch
 
-    from kernreg_solvers import as_gpytorch
-
     with pytest.raises(InputError, match="no tensors"):
         as_kernel(gp.RBF())(torch.zeros(2, 2))
     with pytest.raises(ParameterError, match="on vectors"):
         as_gpytorch(Spectrum())
+
+
+def test_without_gpytorch_the_name_is_there_and_its_call_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kernreg_solvers.bridge_module", None)
+    with pytest.raises(MissingDependencyError, match="pip install gpytorch"):
+        as_gpytorch(Gauss())

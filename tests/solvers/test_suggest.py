@@ -76,6 +76,22 @@ def test_what_fails_is_reported_and_the_search_goes_on() -> None:
     assert "no values today" in found.table_
 
 
+def test_where_no_kernel_can_be_tried_it_is_said() -> None:
+    with pytest.raises(ParameterError, match="no installed entry on sequences can be tried"):
+        KernelSuggestion(kernels=[], cv=2).fit(WORDS, KINDS)
+    with pytest.raises(InputError, match="none could be tried on these items; broken: X: expected numbers"):
+        KernelSuggestion(kernels={"broken": Broken()}, cv=2).fit(WORDS, KINDS)
+
+
+def test_where_the_constant_wins_the_model_is_that_of_the_best_kernel() -> None:
+    X, _ = task(40)
+    noise = np.random.default_rng(5).standard_normal(40)
+    found = KernelSuggestion(kernels={"narrow": Gauss(lengthscale=1e-3)}, refine=False).fit(X, noise)
+    assert found.best_ == "baseline: mean"
+    assert repr(found.kernel_) == repr(next(row["kernel"] for row in found.results_ if row["kernel"] is not None))
+    assert found.predict(X).shape == (40,)
+
+
 def test_words_are_told_from_their_items_and_other_items_by_name() -> None:
     found = KernelSuggestion(kernels={"spectrum": Spectrum()}, cv=2).fit(WORDS, KINDS)
     assert found.best_ == "spectrum"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.gaussian_process.kernels import RBF
+from sklearn.gaussian_process.kernels import RBF, ExpSineSquared
 
 from .bridge_from import FromSklearn
 from .learning import AlignmentLearner, CrossValidationLearner, LikelihoodLearner
@@ -50,16 +50,23 @@ def cross_validation() -> tuple[CrossValidationLearner, np.ndarray, np.ndarray]:
 
 
 def suggest() -> tuple[KernelSuggestion, np.ndarray, np.ndarray]:
-    """A comparison of two kernels and the baselines, with points and targets.
+    """A comparison of a periodic kernel, a narrow one and the baselines, with points on a line and a wave.
 
     Examples
     --------
     >>> suggestion, X, y = suggest()
     >>> suggestion.fit(X, y).best_
-    'smooth'
+    'periodic'
+    >>> best, second = (row["score"] for row in suggestion.results_[:2])
+    >>> best > second + 0.1
+    True
     """
-    kernels = {"smooth": FromSklearn(kernel=RBF(1.5)), "rough": FromSklearn(kernel=RBF(0.05))}
-    return (KernelSuggestion(kernels=kernels, refine=False), *_wave())
+    periodic = ExpSineSquared(length_scale=1.5, periodicity=2.5)
+    kernels = {"periodic": FromSklearn(kernel=periodic), "narrow": FromSklearn(kernel=RBF(0.05))}
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0.0, 12.0, 40)
+    y = np.sin(2.0 * np.pi * x / 2.5) + 0.1 * rng.standard_normal(40)
+    return KernelSuggestion(kernels=kernels, refine=False), x[:, None], y
 
 
 def _gauss() -> Any:

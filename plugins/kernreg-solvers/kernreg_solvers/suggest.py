@@ -170,11 +170,11 @@ class KernelSuggestion(KernelMixin, BaseEstimator):  # type: ignore[misc]
         candidates = list(self._candidates(domain, task))
         rows = self._tried(task, candidates, start)
         rows.sort(key=lambda row: (row["error"] != "", -row["score"]))
-        self.best_, self.kernel_ = rows[0]["label"], rows[0]["kernel"]
-        self.classes_ = task.classes
-        if self.kernel_ is None:  # nothing beats the constant: say so with the constant's own model
-            self.kernel_ = LinearKernel() if domain == "vectors" else next(r["kernel"] for r in rows if r["kernel"])
-        self.kernel_ = kr.clone(self.kernel_)
+        # where nothing beats the constant the model is that of the best kernel
+        best = next((row["kernel"] for row in rows if row["kernel"] is not None), None)
+        if best is None:
+            raise _nothing(domain, rows)
+        self.best_, self.kernel_, self.classes_ = rows[0]["label"], kr.clone(best), task.classes
         self.estimator_ = _ridge(self.kernel_).fit(X, task.all_targets)
         self.results_ = rows
         return self
@@ -303,7 +303,7 @@ class _Task:
         self.classes = None if numeric else np.unique(array)
         if self.classes is not None:
             if len(self.classes) < 2:
-                raise InputError(f"y: expected at least 2 classes, got 1 class, {self.classes[0]!r}")
+                raise InputError(f"y: expected at least 2 classes, got 1 class, {self.classes.tolist()[0]!r}")
             whole = np.eye(len(self.classes))[np.unique(array, return_inverse=True)[1].ravel()]
         self.all_targets = whole[:, 0] if numeric and array.ndim == 1 else whole
         random_state = check_random_state(options.random_state)
@@ -360,6 +360,17 @@ class _Task:
         if self.classes is None:
             return _r2(self.Y[test], found)
         return float(np.mean(self.Y[test].argmax(axis=1) == _codes(found)))
+
+
+def _nothing(domain: str, rows: list[dict[str, Any]]) -> KernregError:
+    """What to say where no kernel could be tried."""
+    failed = [row for row in rows if row["error"]]
+    if failed:
+        return InputError(f"kernels: none could be tried on these items; {failed[0]['label']}: {failed[0]['error']}")
+    return ParameterError(
+        f"kernels: no installed entry on {domain} can be tried: install a plugin that has some, or pass kernels=, "
+        "a list of kernels or names"
+    )
 
 
 def _ridge(kernel: Any) -> KernelRidge:
