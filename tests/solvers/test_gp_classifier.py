@@ -352,7 +352,7 @@ def test_bad_input_and_use_before_fit() -> None:
     for method in ("predict", "predict_proba", "latent_mean_and_variance"):
         with pytest.raises(NotFittedError):
             getattr(fixed(), method)(NEW)
-    with pytest.raises(InputError, match="expected at least 2 classes, got 1 class"):
+    with pytest.raises(InputError, match="expected at least 2 classes, got 1 class, "):
         fixed().fit(X, np.ones(40))
     for bad_x, bad_y in ((X * np.nan, SIGNS), (X, SIGNS[:-1]), (X[:0], SIGNS[:0])):
         with pytest.raises(InputError):

@@ -264,6 +264,87 @@ def test_the_variance_in_front_costs_nothing() -> None:
     assert Counted.calls == 1
 
 
+def test_a_sum_costs_what_its_terms_cost() -> None:
+    calls: dict[str, int] = {}
+
+    class Counted(Gauss):
+        def __init__(self, *, name: str = "", lengthscale: Any = 1.0) -> None:
+            super().__init__(lengthscale=lengthscale)
+            self.name = name
+
+        def evaluate(self, X: Any, Y: Any) -> Any:
+            calls[self.name] = calls.get(self.name, 0) + 1
+            return super().evaluate(X, Y)
+
+    kernel = 3.0 * (2.0 * Counted(name="a") + Counted(name="b", lengthscale=2.0) * Counted(name="c") + Gauss())
+    space = HyperParameters(kernel, X, gradients="differences")
+    theta = space.theta + 0.3
+    expected = numeric(space, theta, SYMMETRIC, X)
+    calls.clear()
+    assert_allclose(space.pull(theta, SYMMETRIC, X), expected, rtol=1e-6)
+    # two for each length scale of the term, one for the variances
+    assert calls == {"a": 3, "b": 5, "c": 5}
+    calls.clear()
+    fixed = HyperParameters(kernel, X, bounds={"lengthscale": "fixed", "kernel__k1__variance": "fixed"})
+    inner = float((SYMMETRIC * kernel(X)).sum())
+    calls.clear()
+    assert_allclose(fixed.pull(fixed.theta, SYMMETRIC, X, inner=inner), [inner])
+    assert calls == {}
+
+
+def test_terms_that_are_not_learnt_are_evaluated_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    class Counted(Gauss):
+        def evaluate(self, X: Any, Y: Any) -> Any:
+            calls.append(self.lengthscale)
+            return super().evaluate(X, Y)
+
+    def combined(kind: Any) -> Any:
+        return 2.0 * kind(lengthscale=0.5) + 3.0 * kind(lengthscale=1.5) + Gauss()
+
+    bounds = {"k1__kernel__lengthscale": "fixed", "k2__kernel__lengthscale": "fixed"}
+    space, plain = (HyperParameters(combined(kind), X, bounds=bounds) for kind in (Counted, Gauss))
+    for theta in (space.theta, space.theta + 0.2):
+        space.at(theta)
+        assert_allclose(space.gram(X), plain.at(theta)(X), rtol=1e-12)
+        assert_allclose(space.pull(theta, SYMMETRIC, X), numeric(plain, theta, SYMMETRIC, X), rtol=1e-6)
+    assert sorted(calls) == [0.5, 1.5]
+    # other items, and no memory for any
+    assert_allclose(space.gram(X[:5]), space.kernel(X[:5]), rtol=1e-12)
+    monkeypatch.setattr("kernreg_solvers.gp_pull._KEPT", 0)
+    assert_allclose(space.gram(X), space.kernel(X), rtol=1e-12)
+    assert copy.deepcopy(space)._pull._kept == {}
+
+
+def test_a_variance_in_several_places() -> None:
+    shared = 2.0 * Gauss(lengthscale=1.5)
+    kernel = shared + 3.0 * shared + shared * Gauss()  # in front of two terms, and inside the third
+    space = HyperParameters(kernel, X, gradients="differences")
+    assert len(space.names) == 4
+    theta = space.theta + 0.1
+    assert_allclose(space.pull(theta, SYMMETRIC, X), numeric(space, theta, SYMMETRIC, X), rtol=1e-6)
+
+
+def test_another_librarys_term_gets_what_the_whole_hands_to_it() -> None:
+    class Foreign:
+        capabilities = frozenset({"symmetric", "psd"})
+
+        def __call__(self, X: Any, Y: Any) -> Any:
+            return X @ Y.T  # a list has no @
+
+    kernel = Scaled(kernel=Foreign(), variance=2.0) + Gauss()
+    space = HyperParameters(kernel, X)
+    rows = X.tolist()
+    assert_allclose(space.pull(space.theta, SYMMETRIC, rows), numeric(space, space.theta, SYMMETRIC, X), rtol=1e-6)
+    G = SYMMETRIC[:, :4]
+    found = space.pull(space.theta, G, rows, rows[:4])
+    assert_allclose(found, numeric(space, space.theta, G, X, X[:4]), rtol=1e-6)
+    weights = SYMMETRIC[0]
+    by_variance = space.pull_diagonal(space.theta, weights, rows)[space.where("k1__variance")]
+    assert_allclose(by_variance, [2.0 * weights @ np.square(X).sum(1)])
+
+
 def test_gradients_of_the_diagonal() -> None:
     weights = RNG.standard_normal(25)
     dot = HyperParameters(2.0 * Whitened(power=1.0), X, parameters=["variance"])
@@ -325,11 +406,12 @@ def test_autograd_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_auto_takes_differences_for_few_numbers_and_autograd_for_more() -> None:
     pytest.importorskip("torch", reason="autograd is torch's")
-    few, many = HyperParameters(2.0 * Gauss(), X), HyperParameters(sum([Gauss() for _ in range(4)], Gauss()), X)
-    few.pull(few.theta, SYMMETRIC, X)
-    many.pull(many.theta, SYMMETRIC, X)
-    assert set(few.gradients.values()) == {"differences"}
-    assert set(many.gradients.values()) == {"autograd"}
+    # of a product each number moves the whole; of a sum its own term, so that ten differences are those of two kernels
+    product, terms = np.prod([Gauss() for _ in range(4)]), sum([Gauss() for _ in range(9)], Gauss())
+    for kernel, way in ((2.0 * Gauss(), "differences"), (product, "autograd"), (terms, "differences")):
+        space = HyperParameters(kernel, X)
+        space.pull(space.theta, SYMMETRIC, X)
+        assert set(space.gradients.values()) == {way}
     plain = HyperParameters(Many(), X, gradients="auto")  # not differentiable
     plain.pull(plain.theta, SYMMETRIC, X)
     assert set(plain.gradients.values()) == {"differences"}
@@ -394,7 +476,7 @@ def test_gradients_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kernreg_solvers.gp_pull._has_torch", lambda: False)
     with pytest.raises(MissingDependencyError, match=r'pip install "kernreg-solvers\[torch\]"'):
         HyperParameters(Gauss(), X, gradients="autograd").pull(np.zeros(1), SYMMETRIC, X)
-    many = HyperParameters(sum([Gauss() for _ in range(4)], Gauss()), X)
+    many = HyperParameters(np.prod([Gauss() for _ in range(4)]), X)
     many.pull(many.theta, SYMMETRIC, X)
     assert set(many.gradients.values()) == {"differences"}
 

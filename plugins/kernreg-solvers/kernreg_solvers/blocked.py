@@ -39,8 +39,9 @@ class BlockFactor:
         n = K.shape[0]
         self._dtype = np.dtype(dtype)
         self._L = K.view(self._dtype)  # in float32 it has twice the columns
-        self._potrf, self._trtrs = lapack.get_lapack_funcs(("potrf", "trtrs"), dtype=self._dtype)
-        (self._trsm,) = blas.get_blas_funcs(("trsm",), dtype=self._dtype)
+        self._potrf: Any = lapack.get_lapack_funcs("potrf", dtype=self._dtype)
+        self._trtrs: Any = lapack.get_lapack_funcs("trtrs", dtype=self._dtype)
+        self._trsm: Any = blas.get_blas_funcs("trsm", dtype=self._dtype)
         self._blocks = [slice(s, min(s + _BLOCK, n)) for s in range(0, n, _BLOCK)]
         self._corners: list[np.ndarray] = []
         panel, product = np.empty(_BLOCK * n, self._dtype), np.empty(_BLOCK * n, self._dtype)

@@ -65,7 +65,7 @@ _GP_CLAIMS = (
         _GPML,
         "Parameters of the largest marginal likelihood give honest intervals: 95 % of them hold 95 % of new targets, "
         "within 2 %.",
-        "learnt_intervals", "<=", 0.02, 3.0,
+        "learnt_intervals", "<=", 0.02, 1.0,
     ),
 )  # fmt: skip
 _SPARSE_CLAIMS = (
@@ -86,12 +86,12 @@ _CLASSIFIER_CLAIMS = (
         _WILLIAMS,
         "Parameters learnt without cross-validation give a log loss as low as logistic regression with it, within "
         "0.03.",
-        "laplace_against_logistic", "<=", 0.03, 4.0,
+        "laplace_against_logistic", "<=", 0.03, 1.0,
     ),
     _process_claim(
         _GPML,
         "Learnt from classes alone, probabilities are near the true ones: 0.08 of log loss at most.",
-        "near_the_truth", "<=", 0.08, 3.0,
+        "near_the_truth", "<=", 0.08, 1.0,
     ),
 )  # fmt: skip
 
@@ -191,7 +191,7 @@ def _learning_claim(paper: Reference, statement: str, measure: str, direction: s
         measure=f"kernreg_solvers.claims_learning:{measure}",
         direction=direction,
         threshold=threshold,
-        cost=3.0,
+        cost=1.0,
     )
 
 

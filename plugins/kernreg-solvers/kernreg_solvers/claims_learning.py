@@ -9,6 +9,7 @@ from sklearn.gaussian_process.kernels import RBF
 
 from kernreg_core.claims import Measurement
 from kernreg_core.composites import Scaled, Sum
+from kernreg_core.threads import pinned_blas
 
 from .bridge_from import FromSklearn
 from .krr import KernelRidge
@@ -32,6 +33,7 @@ def _combination(d: int) -> Sum:
     return Sum(*(Scaled(kernel=_Feature(k), variance=1.0 / d) for k in range(d)))
 
 
+@pinned_blas()
 def combination_errors(rng: int, d: int = 12, learn: bool = True) -> dict[str, float]:
     """Test errors of kernel ridge regression on a combination of one kernel for each of d features, 5 draws.
 
@@ -65,6 +67,7 @@ def aligned_against_uniform(rng: int) -> Measurement:
     return Measurement(errors["aligned"] / errors["uniform"], 1.0, "uniform combination", {"errors": errors})
 
 
+@pinned_blas()
 def leave_one_out_difference(rng: int, n: int = 40) -> float:
     """Largest relative difference between the closed form and n fits, each without one item."""
     generator = np.random.default_rng(rng)
@@ -82,6 +85,7 @@ def leave_one_out_difference(rng: int, n: int = 40) -> float:
     return abs(closed / float(np.mean(squares)) - 1.0)
 
 
+@pinned_blas()
 def leave_one_out_by_fits(rng: int) -> Measurement:
     """Allen 1974: the prediction sum of squares needs no second fit.
 

@@ -9,6 +9,7 @@ import numpy as np
 
 import kernreg_core as kr
 from kernreg_core.claims import Measurement
+from kernreg_core.threads import pinned_blas
 
 from .auto_krr import AutoKernelRidge
 from .claims import DECAY, RATE, SIZES, SOURCE, brownian, learning_rate, optimal_penalty, quadratic, source_function
@@ -88,6 +89,7 @@ def rate_of_the_choice(rng: int) -> Measurement:
     return Measurement(abs(slope - RATE), abs(fixed - RATE), "penalty 0.02", {"slope": slope, "slope of 0.02": fixed})
 
 
+@pinned_blas()
 def diagnosed_rate(rng: int) -> Measurement:
     """Zhang et al. 2023, main theorem, by ``solver.learning_rate``, which takes a sample apart and integrates errors.
 
@@ -116,6 +118,7 @@ def diagnosed_rate(rng: int) -> Measurement:
     return Measurement(abs(slope - RATE), abs(diagnostic.slope_ - RATE), "alpha = 100", details)
 
 
+@pinned_blas()
 def leave_one_out_difference(closed_form: Callable[[Any, Any, Any, float], float], rng: int) -> float:
     """Largest relative difference between a leave-one-out error and that of n refits, over four penalties."""
     from sklearn.datasets import load_diabetes
@@ -151,6 +154,7 @@ def training_error(X: Any, y: Any, w: Any, alpha: float) -> float:
     return float(w @ rest**2 / w.sum())
 
 
+@pinned_blas()
 def leave_one_out(rng: int) -> Measurement:
     """Allen 1974: the error of leaving each item out follows from one fit, without refits.
 
@@ -165,6 +169,7 @@ def leave_one_out(rng: int) -> Measurement:
     )
 
 
+@pinned_blas()
 def inefficiency(alpha: Any, rng: int, repeats: int = 60, n: int = 200) -> float:
     """Median over draws of the true error of a penalty, divided by the least that any penalty has on the same draw."""
     from .penalty import DualPath
@@ -195,6 +200,7 @@ def cross_validated_penalty(rng: int) -> Measurement:
     return Measurement(inefficiency("gcv", rng), inefficiency(1e-3, rng), "penalty 1e-3")
 
 
+@pinned_blas()
 def iterations(preconditioner: str | None, rng: int, n: int = 1500, rank: int = 100) -> float:
     """Conjugate gradients' iterations to a residual of 1e-6."""
     generator = np.random.default_rng(rng)

@@ -16,7 +16,7 @@ import numpy as np
 import kernreg_core as kr
 from kernreg_core.arrays import is_prepared
 from kernreg_core.errors import InputError
-from kernreg_core.threads import num_threads
+from kernreg_core.threads import num_threads, pinned_blas
 
 from .centers import MOST, PER_ROOT
 from .centers import take as taken
@@ -130,7 +130,8 @@ def _spectrum(part: Any, n: int) -> np.ndarray:
         raise InputError(
             "kernel: gave NaN or infinite values for these items: scale the data, or change its parameters"
         )
-    values: np.ndarray = np.linalg.eigvalsh(part)[::-1] * (n / len(part))
+    with pinned_blas():  # its threads wait for each other on a busy machine, for a hundred times as long
+        values: np.ndarray = np.linalg.eigvalsh(part)[::-1] * (n / len(part))
     return np.maximum(values, 0.0)
 
 
