@@ -29,7 +29,10 @@ napoleon_google_docstring = False
 napoleon_use_rtype = False
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # types and shapes stand in the docstrings
-suppress_warnings = ["ref.footnote"]  # the References section of a docstring need not be cited in its text
+suppress_warnings = [
+    "ref.footnote",  # the References section of a docstring need not be cited in its text
+    "ref.python",  # a shape may name an attribute that several solvers have
+]
 
 html_theme = "pydata_sphinx_theme"
 html_title = "kernreg"

@@ -23,6 +23,11 @@ FIRST_PARTY = "kernreg-"
 SHARED = ("kernreg_core.base", "kernreg_core.params")  # what every kernel has; see docs/api.md
 INTERNAL = {"check_parameters", "evaluate", "into", "parts", "prepare", "result_dtype"}
 CODE = re.compile(r"(``.*?``|`[^`]+`)")
+CITED = re.compile(r"\[(\d+)\]_")
+DIRECTIVE = re.compile(r"\s*\.\. [\w-]+::")
+FITTED = re.compile(r"(?<=\w)_(?!\w)")
+PAPER = re.compile(r"^(\s*\.\. )\[(\d+)\] ")
+INITIAL = re.compile(r"^(\s*\.\. \[[\w#-]+\] \w)\.(?= )")
 GROUPS = {"kernel": "kernreg.kernels", "sampler": "kernreg.samplers", "solver": "kernreg.solvers"}
 
 
@@ -34,7 +39,11 @@ def setup(app: Any) -> dict[str, Any]:
 
 
 def escape_markup(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
-    """Keep what docstrings mean as text: |x - y| is no substitution, and the initial of "N. Aronszajn" no list item."""
+    """Keep what docstrings mean as text: |x - y| is no substitution, coef_ no link, "N. Aronszajn" no list item.
+
+    Papers get numbers of their own, so that docstrings on one page may each begin with [1].
+    """
+    label = "#" + re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") + "-"
     block: int | None = None  # indentation of the line that opened a literal or mathematical block
     example = False
     for number, line in enumerate(lines):
@@ -46,9 +55,16 @@ def escape_markup(app: Any, what: str, name: str, obj: Any, options: Any, lines:
         if block is None and opens:
             block = indent
         elif block is None and not example:
-            parts = CODE.split(line)
-            parts[::2] = [part.replace("|", "\\|") for part in parts[::2]]
-            lines[number] = re.sub(r"^(\s*\.\. \[\w+\] \w)\. ", r"\1\\. ", "".join(parts))
+            lines[number] = _escaped(line, label)
+
+
+def _escaped(line: str, label: str) -> str:
+    parts = CODE.split(line)
+    parts[::2] = [CITED.sub(rf"[{label}\1]_", part.replace("|", "\\|")) for part in parts[::2]]
+    if not DIRECTIVE.match(line):
+        parts[::2] = [FITTED.sub(r"\_", part) for part in parts[::2]]
+    text = PAPER.sub(rf"\1[{label}\2] ", "".join(parts))
+    return INITIAL.sub(r"\1\\.", text)
 
 
 def write_pages(folder: Path) -> None:

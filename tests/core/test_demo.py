@@ -412,3 +412,14 @@ def test_the_demo_of_breast_cancer():
     assert accuracy.pop("majority class") == pytest.approx(357 / 569, abs=0.001)
     assert min(accuracy.values()) > 0.95
     assert {matrix.shape for matrix in report.panels[0].matrices.values()} == {(569, 569)}
+
+
+def test_the_demo_of_features():
+    """On real data: coupled frequencies err less than independent ones, and landmarks of the data less than those."""
+    pytest.importorskip("sklearn")
+    demonstration = pytest.importorskip("kernreg_euclidean.demonstration")
+    section = run_demo(demonstration.FeaturesDemo(items=300, columns=128, draws=3), "kernreg-euclidean", Report())
+    assert section["status"] == "ok", section
+    error = {row["label"]: row["error"] for row in section["results"]}
+    assert len(error) == 8
+    assert error["Nystrom, kmeans"] < error["random Fourier, orthogonal"] < error["random Fourier, iid"] < 0.5
