@@ -15,6 +15,8 @@ METADATA     := pyproject.toml $(PLUGINS:%=%/pyproject.toml) kernreg_core/_versi
 PIP_INSTALL   = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt $(PIP_FLAGS)
 
 export PIP_FLAGS
+# After make bench, GPyTorch imports KeOps, which prints a line where there is no CUDA: doctests would see it.
+export KEOPS_VERBOSE ?= 0
 
 .PHONY: demo test bench docs dist lint clean
 .DEFAULT_GOAL := test

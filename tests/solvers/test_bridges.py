@@ -11,9 +11,10 @@ import pytest
 from sklearn.base import clone as sklearn_clone
 from sklearn.gaussian_process import GaussianProcessClassifier, GaussianProcessRegressor
 from sklearn.gaussian_process import kernels as gp
-from solver_kernels import WORDS, Gauss, Spectrum, Whitened
+from solver_kernels import WORDS, Gauss, Indefinite, Spectrum, Whitened
 
 import kernreg_core as kr
+import kernreg_solvers as ks
 from kernreg_core.errors import InputError, MissingDependencyError, ParameterError
 from kernreg_core.testing import check
 from kernreg_solvers import KernelRidge, as_gpytorch, as_kernel, as_sklearn_gp
@@ -148,6 +149,32 @@ def test_a_kernel_of_scikit_learn_keeps_the_laws() -> None:
     assert report.passed, report
 
 
+@pytest.mark.parametrize(
+    ("kernel", "definite"),
+    [
+        (gp.ConstantKernel(2.0) * gp.Matern(nu=1.5) + gp.DotProduct() ** 2, True),
+        (gp.PairwiseKernel(metric="rbf"), True),
+        (gp.RBF() + as_sklearn_gp(Gauss()), True),
+        (gp.DotProduct() ** 0.5, False),
+        (gp.RBF() * gp.ExpSineSquared(), False),
+        (gp.PairwiseKernel(metric="sigmoid"), False),
+        (gp.RBF() + as_sklearn_gp(Indefinite()), False),
+    ],
+)
+def test_positive_semi_definite_is_claimed_where_it_is_known(kernel: Any, definite: bool) -> None:
+    assert ("psd" in as_kernel(kernel).capabilities) == definite
+
+
+def test_an_indefinite_kernel_of_theirs_is_refused_under_any_noise() -> None:
+    X = points(30)
+    kernel = as_kernel(gp.ExpSineSquared(1.0, 1.0))
+    assert np.linalg.eigvalsh(kernel(X))[0] < -0.1  # on the plane it is no covariance
+    with pytest.raises(InputError, match="not positive semi-definite"):
+        ks.GaussianProcessRegressor(kernel=kernel, noise=10.0, optimizer=None).fit(X, X[:, 0])
+    line = X[:, :1]  # on the line it is one
+    ks.GaussianProcessRegressor(kernel=kernel, noise=10.0, optimizer=None).fit(line, line[:, 0])
+
+
 def test_it_combines_and_solves() -> None:
     X = points()
     y = X[:, 0]
@@ -173,6 +200,7 @@ def test_there_and_back() -> None:
         (lambda: as_kernel("rbf"), "expected an object"),
         (lambda: as_kernel(gp.RBF), "make an object"),
         (lambda: as_kernel(gp.RBF() + gp.WhiteKernel()), "WhiteKernel"),
+        (lambda: as_kernel(gp.CompoundKernel([gp.RBF(), gp.Matern()])), "one for each of its kernels"),
         (lambda: as_kernel(lambda X, Y: X @ Y.T), "can be passed to solvers"),
     ],
 )
@@ -283,6 +311,41 @@ def test_gpytorchs_shapes_diagonals_and_constraints(gpytorch: Any) -> None:
     assert float(x.grad.abs().sum()) > 0
     assert list(as_gpytorch(Gauss(), bounds="fixed").parameters()) == []
     assert module.is_stationary
+
+
+def test_a_start_outside_its_bounds_or_on_one_is_moved_inside(gpytorch: Any) -> None:
+    import torch
+
+    X = torch.tensor(points(6))
+    for start, expected in ((0.5, 1.0), (1.0, 1.0), (9.0, 4.0)):
+        module = as_gpytorch(Gauss(lengthscale=start), bounds={"lengthscale": (1.0, 4.0)}).double()
+        module(X).to_dense().sum().backward()
+        assert module.values()["lengthscale"].item() == pytest.approx(expected, rel=2e-3)
+        assert 1e-6 < abs(float(module.raw_lengthscale.grad)) < np.inf  # on the bound itself it would be 0 for ever
+    with pytest.raises(ParameterError, match="'fixed'"):
+        as_gpytorch(Gauss(), bounds={"lengthscale": (2.0, 2.0)})
+
+
+def test_a_module_in_float32_takes_float64_and_the_other_way_round(gpytorch: Any) -> None:
+    import torch
+
+    X, Y = points(), points(5, seed=1)
+    module = gpytorch.kernels.PolynomialKernel(power=2)
+    module.offset = 0.5
+    k = as_kernel(module)
+    np.testing.assert_allclose(k(X, Y), (X @ Y.T + 0.5) ** 2, rtol=1e-6)
+    np.testing.assert_allclose(k.diag(X), ((X * X).sum(1) + 0.5) ** 2, rtol=1e-6)
+    assert {p.dtype for p in module.parameters()} == {torch.float32}  # the user's is left as it was
+    wide = as_kernel(gpytorch.kernels.PolynomialKernel(power=2).double())
+    assert wide(X.astype(np.float32)).dtype == np.float32
+    assert wide.diag(X.astype(np.float32)).dtype == np.float32
+
+
+def test_gpytorch_kernels_that_are_no_covariance_do_not_claim_it(gpytorch: Any) -> None:
+    kernels = gpytorch.kernels
+    assert "psd" in as_kernel(kernels.ScaleKernel(kernels.RBFKernel()) + as_gpytorch(Gauss())).capabilities
+    for kernel in (kernels.RBFKernel() * kernels.CosineKernel(), kernels.RBFKernel() + as_gpytorch(Indefinite())):
+        assert "psd" not in as_kernel(kernel).capabilities
 
 
 def test_gpytorch_kernels_come_here(gpytorch: Any) -> None:

@@ -141,6 +141,12 @@ def test_leave_one_out_is_refitting_without_each() -> None:
     assert fixed().fit(X, np.column_stack([Y, Y])).leave_one_out(return_std=True)[1].shape == (40, 2)
 
 
+@pytest.mark.parametrize("n_samples", [0, -1, 1.5, True])
+def test_a_number_of_samples_that_is_none(n_samples: Any) -> None:
+    with pytest.raises(ParameterError, match="n_samples: expected a whole number at least 1, got"):
+        fixed().fit(X, Y).sample_y(NEW, n_samples)
+
+
 def test_samples_have_the_posteriors_moments_and_repeat() -> None:
     model = fixed().fit(X, Y)
     drawn = model.sample_y(NEW, 40_000, random_state=1)
@@ -372,6 +378,29 @@ def test_repeated_items_without_noise_get_a_jitter_that_is_told() -> None:
     assert_allclose(mean, Y, atol=1e-3)
     assert (std >= 0).all()
     assert model.theta_names_ == ["kernel__lengthscale", "variance"]  # a noise of 0 is not learnt
+    fixed(noise=0.0, kernel=2.0 * Gauss(lengthscale=0.1), bounds={"noise": "fixed"}).fit(X, Y)  # nor is it unknown
+    # the search's warning says what helps
+    with (
+        pytest.warns(ConvergenceWarning, match=r"raise noise, which is 0, or raise max_iter=1"),
+        pytest.warns(KernregWarning, match="A larger noise silences this"),
+    ):
+        GaussianProcessRegressor(kernel=KERNEL, noise=0.0, max_iter=1).fit(twice, y)
+
+
+def test_weights_without_noise_change_nothing_but_zeros() -> None:
+    weights = np.arange(40) % 4.0
+    kernel = 2.0 * Gauss(lengthscale=0.1)
+    found = fixed(noise=0.0, kernel=kernel).fit(X, Y, sample_weight=weights)
+    expected = fixed(noise=0.0, kernel=kernel).fit(X[weights > 0], Y[weights > 0])
+    assert_allclose(found.predict(NEW), expected.predict(NEW))
+    assert found.log_marginal_likelihood_value_ == pytest.approx(expected.log_marginal_likelihood_value_)
+    assert found.log_marginal_likelihood(found.theta_) == pytest.approx(expected.log_marginal_likelihood_value_)
+
+
+def test_without_a_search_theta_is_the_kernels_own_wherever_bounds_are() -> None:
+    model = fixed(bounds={"lengthscale": (3.0, 4.0), "noise": (1.0, 2.0)}).fit(X, Y)
+    assert_allclose(np.exp(model.theta_), [0.8, 2.0, 0.05])
+    assert model.log_marginal_likelihood(model.theta_) == pytest.approx(model.log_marginal_likelihood_value_)
 
 
 def test_interpolation_and_variances_at_the_data() -> None:

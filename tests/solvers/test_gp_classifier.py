@@ -360,8 +360,9 @@ def test_bad_input_and_use_before_fit() -> None:
     with pytest.raises(ValueError, match="Unknown label type"):
         fixed().fit(X, X[:, 0])
     for options in ({}, {"optimizer": "likelihood"}, {"multi_class": "multinomial"}):
-        with pytest.raises(InputError, match="not positive semi-definite"):
+        with pytest.raises(InputError, match="not positive semi-definite") as caught:
             fixed(kernel=Indefinite(), **options).fit(X, THREE)
+        assert "noise" not in str(caught.value)  # it has none
     # row numbers as items: what to do with a matrix
     rows = np.arange(40.0)[:, None]
 

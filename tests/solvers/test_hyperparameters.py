@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Matern
 from solver_kernels import WORDS, Gauss, Letters, Whitened
 
 import kernreg_core as kr
 from kernreg_core.composites import Scaled
-from kernreg_core.errors import MissingDependencyError, ParameterError
+from kernreg_core.errors import InputError, MissingDependencyError, ParameterError
+from kernreg_solvers import as_kernel
 from kernreg_solvers.gp_bounds import DataScale
 from kernreg_solvers.gp_parameters import Parameter, find_parameters
 from kernreg_solvers.hyperparameters import HyperParameters, minimise
@@ -85,6 +87,12 @@ def test_what_is_not_positive_is_left_alone() -> None:
     kernel = Many(width=-1.0, weights=[1.0, 0.0], table=np.array([1.0, np.inf]))
     assert find_parameters(kernel) == []
     assert find_parameters(Many(width=float("nan"), weights="text", table=[[1.0], [1.0, 2.0]])) == []
+
+
+def test_what_scikit_learn_fixes_or_chooses_by_is_left_alone() -> None:
+    kernel = as_kernel(ConstantKernel(2.0, "fixed") * RBF([1.0, 2.0], "fixed") + Matern(3.0, nu=1.5))
+    assert [p.leaf for p in find_parameters(kernel)] == ["length_scale"]
+    assert [p.leaf for p in find_parameters(kernel, ["nu", "constant_value"])] == ["constant_value", "nu"]
 
 
 def test_asked_for_by_name() -> None:
@@ -352,7 +360,11 @@ def test_gradients_of_the_diagonal() -> None:
     assert_allclose(dot.pull_diagonal(dot.theta, weights, X), [expected])
     still = HyperParameters(2.0 * Gauss(), X)  # stationary: the length scale does not move it
     assert_allclose(still.pull_diagonal(still.theta, weights, X), [0.0, 2.0 * weights.sum()], atol=1e-12)
+    # at variance 1 the whole is normalized, and its variance moves it all the same
+    unit = HyperParameters(1.0 * Gauss(), X)
+    assert_allclose(unit.pull_diagonal(unit.theta, weights, X), [0.0, weights.sum()], atol=1e-12)
     assert HyperParameters(Gauss(), X).pull_diagonal(np.zeros(1), weights, X).tolist() == [0.0]
+    assert HyperParameters(None, extra={"noise": 1.0}).pull_diagonal(np.zeros(1), weights, X).tolist() == [0.0]
 
 
 def test_a_kernel_that_is_fitted_is_fitted_at_each_theta() -> None:
@@ -528,6 +540,19 @@ def test_where_there_is_no_value_the_search_turns_back() -> None:
         minimise(half, np.array([2.0]), BOX[:1])
     with pytest.raises(np.linalg.LinAlgError):
         minimise(lambda t: (float("nan"), t), np.array([2.0]), BOX[:1])
+
+
+def test_what_refuses_a_theta_is_turned_back_from_and_told_at_the_start() -> None:
+    def half(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        if theta[0] > 1.0:
+            raise InputError("no further than 1")
+        return -float(theta[0]), np.array([-1.0])
+
+    found = minimise(half, np.array([-2.0]), BOX[:1], n_restarts=3, random_state=0)  # some begin where it is refused
+    assert 0.0 < found.theta[0] <= 1.0
+    assert np.inf in found.values
+    with pytest.raises(InputError, match="no further than 1"):
+        minimise(half, np.array([2.0]), BOX[:1], n_restarts=3, random_state=0)
 
 
 def test_an_end_before_convergence_is_told() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
-from solver_kernels import WORDS, Gauss, Spectrum, Unusable
+from solver_kernels import WORDS, Gauss, Indefinite, Spectrum, Unusable
 
 import kernreg_core as kr
 from kernreg_core.errors import InputError, ParameterError
@@ -60,6 +60,8 @@ def test_two_classes_are_one_column_and_several_one_each() -> None:
     np.testing.assert_array_equal(targets_of([3.0, 1.0]), [[3.0], [1.0]])
     np.testing.assert_array_equal(targets_of([3, 1], "numbers"), [[3.0], [1.0]])
     np.testing.assert_array_equal(targets_of([3.0, 1.0], "classes"), [[1.0], [-1.0]])
+    for column in (["a", "b", "a"], [5, 7, 5]):  # one column of classes, as scikit-learn's frames have it
+        np.testing.assert_array_equal(targets_of(np.array(column)[:, None]), targets_of(np.array(column)))
 
 
 @pytest.mark.parametrize(
@@ -70,6 +72,7 @@ def test_two_classes_are_one_column_and_several_one_each() -> None:
         (lambda: align(np.full((2, 2), np.nan), [0, 1]), InputError, "NaN"),
         (lambda: align(np.eye(2), [np.nan, 1.0]), InputError, "NaN"),
         (lambda: targets_of([0, 1], "labels"), ParameterError, "target"),
+        (lambda: targets_of(np.eye(3), "classes"), InputError, r"one column of classes, got .*\(3, 3\)"),
     ],
 )
 def test_what_cannot_be_aligned_is_said(call: Any, error: type[Exception], words: str) -> None:
@@ -255,6 +258,33 @@ def test_bad_input_is_said(learner: Any, options: Any, y: Any, error: type[Excep
         learner(**options).fit(np.array([[0.0], [1.0]]), y)
 
 
+def test_constant_features_and_indefinite_kernels_are_said() -> None:
+    X, y = wave(12)
+    with pytest.raises(InputError, match="kernel: the objective has no value on these items: the centred Gram"):
+        AlignmentLearner(kernel=Gauss()).fit(np.ones((12, 2)), y)
+    learnt = AlignmentLearner(kernel=Gauss()).fit(X, y)
+    with pytest.raises(InputError, match="the objective has no value"):
+        learnt.score(np.ones((12, 2)), y)
+    for learner in (LikelihoodLearner, CrossValidationLearner):
+        with pytest.raises(InputError, match=r"the objective has no value .* not positive semi-definite"):
+            learner(kernel=9.0 * Indefinite()).fit(X, y)
+
+
+@pytest.mark.parametrize("learner", [AlignmentLearner, CrossValidationLearner, LikelihoodLearner])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")  # the optimum is where it is refused
+def test_a_kernel_that_refuses_a_length_is_turned_back_from(learner: Any) -> None:
+    class Narrow(Gauss):
+        def check_parameters(self, X: Any) -> None:
+            if self.lengthscale > 0.5:
+                raise ParameterError("lengthscale: at most 0.5")
+
+    X, y = wave()
+    found = learner(kernel=Narrow(lengthscale=0.2)).fit(X, y)
+    assert 0.3 < found.kernel_.lengthscale <= 0.5
+    with pytest.raises(ParameterError, match="at most 0.5"):
+        learner(kernel=Narrow(lengthscale=0.6)).fit(X, y)
+
+
 def test_further_bad_parameters() -> None:
     X, y = wave(5)
     with pytest.raises(ParameterError, match="no parameter that could be learnt"):
@@ -269,6 +299,11 @@ def test_further_bad_parameters() -> None:
 def test_the_alignment_of_nothing_has_no_derivative() -> None:
     with pytest.raises(np.linalg.LinAlgError):
         Alignment(np.ones((3, 1)), centered=True).value_and_derivative(np.ones((3, 3)))
+    # what rounding leaves of a constant matrix has no direction either
+    constant = np.full((7, 7), 0.1)
+    constant[0, 0] += 1e-17
+    with pytest.raises(np.linalg.LinAlgError):
+        Alignment(np.arange(7.0)[:, None]).value_and_derivative(constant)
 
 
 # -- length scales --------------------------------------------------------------------------

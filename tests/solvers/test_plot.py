@@ -104,15 +104,19 @@ def test_learning_curve_of_words() -> None:
         (lambda: plot.gram(np.ones(3)), InputError, "expected a matrix"),
         (lambda: plot.gram(np.ones((3, 3)), labels=[1, 2]), InputError, "labels: expected one for each row"),
         (lambda: plot.spectrum(np.ones((3, 2))), InputError, "square"),
+        (lambda: plot.spectrum(np.full((3, 3), np.nan)), InputError, "finite"),
+        (lambda: plot.posterior(KernelRidge(), points()[:, :1], [1.0]), InputError, "y: expected 12 targets"),
+        (lambda: plot.learning_curve({}, points(), points()[:, 0]), ParameterError, "at least one"),
         (lambda: plot.posterior(KernelRidge().fit(points(), points()[:, 0]), at=[[0.0, 0.0]]), ParameterError, "std"),
         (lambda: plot.posterior(Gauss()), ParameterError, "fitted"),
         (lambda: plot.posterior(GaussianProcessRegressor()), ParameterError, "at="),
         (lambda: plot.posterior(GaussianProcessRegressor(), points()), InputError, "one feature"),
     ],
 )
-def test_what_cannot_be_drawn_is_said(call: Any, error: type[Exception], words: str) -> None:
+def test_what_cannot_be_drawn_is_said_and_leaves_no_figure(call: Any, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words):
         call()
+    assert pyplot.get_fignums() == []
 
 
 def test_without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:

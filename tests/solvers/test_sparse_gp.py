@@ -144,6 +144,16 @@ def test_gradients_of_the_bound(mean: float | None, weighted: bool) -> None:
         assert gradient[j] == pytest.approx(expected, rel=1e-5, abs=1e-4)
 
 
+def test_gradients_of_the_bound_where_a_variance_is_one() -> None:
+    # there the scaled kernel is normalized, and the trace term moves with the variance all the same
+    space = HyperParameters(1.0 * Gauss(lengthscale=0.8), X, extra={"noise": NOISE})
+    bound = CollapsedLikelihood(space, Data(X, Y[:, None], None), Z, 0.0)
+    gradient = bound(space.theta)[1]
+    step = 1e-5 * np.eye(3)[1]
+    expected = (bound(space.theta + step)[0] - bound(space.theta - step)[0]) / 2e-5
+    assert gradient[1] == pytest.approx(expected, rel=1e-5)
+
+
 class Letter(kr.BaseKernel):
     """(1 + x.y)^2 / scale: its diagonal is no constant."""
 
@@ -361,6 +371,9 @@ def test_inside_scikit_learns_tools() -> None:
 
 
 def test_one_item_constant_targets_and_tiny_noise() -> None:
+    # one target of a normal distribution: learnt, its variance is y^2
+    one = SparseGaussianProcessRegressor(kernel=1.0 * Gauss()).fit(X[:1], Y[:1])
+    assert one.kernel_.variance + one.noise_ == pytest.approx(Y[0] ** 2, rel=1e-3)
     model = fixed(centers=None).fit(X[:1], Y[:1])
     assert model.predict(X[:1])[0] == pytest.approx(Y[0] * 2.0 / (2.0 + NOISE), rel=1e-6)
     flat = SparseGaussianProcessRegressor(kernel=1.0 * Gauss(), mean="constant").fit(X, np.full(80, 3.0))

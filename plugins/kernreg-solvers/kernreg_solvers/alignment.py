@@ -85,7 +85,7 @@ def targets_of(y: Any, kind: str = "auto") -> np.ndarray:
     array = np.asarray(as_numpy(y))
     if array.ndim not in (1, 2):
         raise InputError(f"y: expected shape (n,) or (n, t), got {describe(y)}")
-    if kind == "numbers" or (kind == "auto" and (array.ndim == 2 or array.dtype.kind == "f")):
+    if holds_numbers(array, kind):
         try:
             found = array.astype(np.float64).reshape(len(array), -1)
         except (TypeError, ValueError):
@@ -93,10 +93,18 @@ def targets_of(y: Any, kind: str = "auto") -> np.ndarray:
         if not np.isfinite(found).all():
             raise InputError("y: expected finite numbers, got NaN or infinity among them")
         return found
+    if array.ndim == 2 and array.shape[1] != 1:
+        raise InputError(f"y: expected one column of classes, got {describe(y)}: pass target='numbers' for several")
     classes, codes = np.unique(array.ravel(), return_inverse=True)
     if len(classes) == 2:
         return np.where(codes == 1, 1.0, -1.0)[:, None]
     return np.eye(len(classes))[codes]
+
+
+def holds_numbers(y: np.ndarray, kind: str = "auto") -> bool:
+    """Whether targets are numbers rather than classes, see :func:`targets_of`."""
+    several = y.ndim == 2 and y.shape[1] != 1
+    return kind == "numbers" or (kind == "auto" and (several or y.dtype.kind == "f"))
 
 
 class Alignment:
@@ -114,16 +122,17 @@ class Alignment:
         self.norm = float(np.linalg.norm(self.Y.T @ self.Y))  # |Y Y^T| = |Y^T Y|
 
     def _parts(self, K: np.ndarray) -> tuple[np.ndarray, float, float]:
-        """The centred matrix, its norm, and its inner product with the targets' matrix."""
+        """The centred matrix, its norm (0 for a constant K), and its inner product with the targets' matrix."""
         C = _centred(K) if self.centered else K
-        return C, float(np.linalg.norm(C)), float(np.vdot(self.Y, C @ self.Y))
+        norm = float(np.linalg.norm(C))
+        if self.centered and norm <= 1e-12 * float(np.linalg.norm(K)):
+            norm = 0.0  # what centring leaves of a constant matrix is rounding
+        return C, norm, float(np.vdot(self.Y, C @ self.Y))
 
     def value(self, K: np.ndarray) -> float:
         """A(K); 0 where either matrix is zero."""
         _, norm, inner = self._parts(K)
-        # what centring leaves of a constant matrix is rounding
-        nothing = norm <= 1e-12 * float(np.linalg.norm(K)) if self.centered else norm == 0.0
-        return 0.0 if nothing or self.norm == 0.0 else inner / (norm * self.norm)
+        return 0.0 if norm == 0.0 or self.norm == 0.0 else inner / (norm * self.norm)
 
     def value_and_derivative(self, K: np.ndarray) -> tuple[float, np.ndarray]:
         """A(K), and its derivative by the entries of K, shape (n, n), symmetric."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+import kernreg_core as kr
 from kernreg_core import BaseKernel
 from kernreg_core.arrays import describe, is_torch
 from kernreg_core.errors import InputError, ParameterError
@@ -31,7 +33,14 @@ def as_kernel(kernel: Any) -> Any:
     ------
     ParameterError
         If it is of another library; if it adds noise to equal items (``WhiteKernel``), which is no function of two
-        items: solvers have ``noise`` for that; if it has several outputs or a batch shape.
+        items: solvers have ``noise`` for that; if it has several outputs or a batch shape (``CompoundKernel``).
+
+    Notes
+    -----
+    ``psd`` is declared where every part of the kernel is known to be positive semi-definite on vectors of any
+    dimension. Elsewhere (``ExpSineSquared`` and ``CosineKernel``, which are on the line alone, fractional exponents,
+    ``PairwiseKernel("sigmoid")``, kernels of one's own) Gaussian processes check each Gram matrix, and refuse one
+    that is indefinite.
 
     Examples
     --------
@@ -73,6 +82,13 @@ def _checked(kernel: Any) -> Any:
     return kernel
 
 
+#: Positive semi-definite on vectors of any dimension, or where their parts are.
+_SKLEARN_PSD = frozenset({"ConstantKernel", "RBF", "Matern", "RationalQuadratic", "DotProduct", "Sum", "Product"})
+_SKLEARN_PSD_METRICS = frozenset({"linear", "rbf", "laplacian", "cosine", "chi2"})
+#: No covariances in general, of GPyTorch's own.
+_GPYTORCH_OTHER = frozenset({"CosineKernel", "DistributionalInputKernel"})
+
+
 class FromSklearn(BaseKernel):
     """A kernel of ``sklearn.gaussian_process.kernels``.
 
@@ -84,7 +100,7 @@ class FromSklearn(BaseKernel):
     Raises
     ------
     ParameterError
-        At call, if `kernel` is none, or contains a ``WhiteKernel``.
+        At call, if `kernel` is none, or contains a ``WhiteKernel`` or ``CompoundKernel``.
 
     References
     ----------
@@ -109,9 +125,13 @@ class FromSklearn(BaseKernel):
 
     @property
     def capabilities(self) -> frozenset[str]:  # type: ignore[override]
-        """``stationary`` where scikit-learn says so."""
-        always = frozenset({"symmetric", "psd", "diag"})
-        return always | {"stationary"} if self.kernel.is_stationary() else always
+        """``stationary`` where scikit-learn says so, ``psd`` where every part is known to be."""
+        found = {"symmetric", "diag"}
+        if self.kernel.is_stationary():
+            found.add("stationary")
+        if all(map(_sklearn_psd, _sklearn_parts(self.kernel))):
+            found.add("psd")
+        return frozenset(found)
 
     def check_parameters(self, X: Any) -> None:
         """Raise ParameterError unless the kernel is a function of two items."""
@@ -120,6 +140,11 @@ class FromSklearn(BaseKernel):
                 raise ParameterError(
                     f"kernel: {self.kernel!r} contains a WhiteKernel, which adds noise to an item met with itself and "
                     "is no function of two items: leave it out, and pass its noise_level as noise= of the solver"
+                )
+            if type(part).__name__ == "CompoundKernel":
+                raise ParameterError(
+                    f"kernel: expected one matrix, got {self.kernel!r}, which gives one for each of its kernels: pass "
+                    "these one by one, or their sum"
                 )
 
     def evaluate(self, X: Any, Y: Any) -> Any:
@@ -142,6 +167,20 @@ def _sklearn_parts(kernel: Any) -> Iterator[Any]:
         for part in value if isinstance(value, (list, tuple)) else (value,):
             if hasattr(part, "get_params") and hasattr(part, "is_stationary"):
                 yield from _sklearn_parts(part)
+
+
+def _sklearn_psd(part: Any) -> bool:
+    """Whether one part of a kernel of scikit-learn keeps it positive semi-definite on vectors of any dimension."""
+    if hasattr(part, "to_kernreg"):
+        return "psd" in kr.capabilities(part.kernel)
+    if type(part).__module__ != "sklearn.gaussian_process.kernels":
+        return False
+    name = type(part).__name__
+    if name == "Exponentiation":
+        return part.exponent >= 0 and float(part.exponent).is_integer()
+    if name == "PairwiseKernel":
+        return part.metric in _SKLEARN_PSD_METRICS
+    return name in _SKLEARN_PSD
 
 
 class FromGPyTorch(BaseKernel):
@@ -169,14 +208,19 @@ class FromGPyTorch(BaseKernel):
        NeurIPS 2018. arXiv:1809.11165
     """
 
-    capabilities = frozenset({"symmetric", "psd", "diag", "differentiable"})
-
     def __init__(self, *, kernel: Any) -> None:
         self.kernel = kernel
 
     @property
     def domain(self) -> str:  # type: ignore[override]
         return "vectors"
+
+    @property
+    def capabilities(self) -> frozenset[str]:  # type: ignore[override]
+        """``psd`` where every part is known to be."""
+        always = frozenset({"symmetric", "diag", "differentiable"})
+        parts = [part for part in self.kernel.modules() if hasattr(part, "num_outputs_per_input")]
+        return always | {"psd"} if all(map(_gpytorch_psd, parts)) else always
 
     def check_parameters(self, X: Any) -> None:
         """Raise ParameterError unless the module gives one matrix with one value for each pair."""
@@ -196,7 +240,9 @@ class FromGPyTorch(BaseKernel):
             return self.kernel(X, X if Y is X else Y).to_dense().to(X.dtype)
         with torch.no_grad():
             left = self._tensor(X)
-            K = self.kernel(left, left if Y is X else self._tensor(Y)).to_dense()
+            kernel, dtype = self._as_wide_as(left)
+            left = left.to(dtype)
+            K = kernel(left, left if Y is X else self._tensor(Y).to(dtype)).to_dense()
         return K.cpu().numpy().astype(self.result_dtype(X), copy=False)
 
     def diag(self, X: Any) -> Any:
@@ -207,7 +253,18 @@ class FromGPyTorch(BaseKernel):
             return self.kernel(X, X, diag=True).to(X.dtype)
         with torch.no_grad():
             x = self._tensor(X)
-            return self.kernel(x, x, diag=True).cpu().numpy().astype(self.result_dtype(X), copy=False)
+            kernel, dtype = self._as_wide_as(x)
+            x = x.to(dtype)
+            return kernel(x, x, diag=True).cpu().numpy().astype(self.result_dtype(X), copy=False)
+
+    def _as_wide_as(self, x: Any) -> tuple[Any, Any]:
+        """The module in the wider precision of `x` and its own numbers, and that dtype; a copy where it has to be."""
+        torch = sys.modules["torch"]
+        own = [t.dtype for t in (*self.kernel.parameters(), *self.kernel.buffers()) if t.is_floating_point()]
+        dtype = x.dtype
+        for other in own:
+            dtype = torch.promote_types(dtype, other)
+        return (self.kernel if all(other == dtype for other in own) else copy.deepcopy(self.kernel).to(dtype)), dtype
 
     def _tensor(self, X: Any) -> Any:
         """`X` where the module's parameters are."""
@@ -220,3 +277,10 @@ class FromGPyTorch(BaseKernel):
 
     def __repr__(self) -> str:
         return f"as_kernel({' '.join(repr(self.kernel).split())})"
+
+
+def _gpytorch_psd(part: Any) -> bool:
+    """Whether one part of a GPyTorch kernel keeps it positive semi-definite on vectors of any dimension."""
+    if hasattr(part, "to_kernreg"):
+        return "psd" in kr.capabilities(part.space.kernel)
+    return type(part).__module__.startswith("gpytorch.kernels.") and type(part).__name__ not in _GPYTORCH_OTHER

@@ -24,7 +24,7 @@ def as_gpytorch(kernel: Any, *, parameters: Any = None, bounds: Any = None) -> G
         Those to train, full names or last parts; by default the positive numbers that are no choice of a kernel.
     bounds : dict or "fixed", optional
         ``{name: (low, high)}`` become GPyTorch's ``Interval`` constraints, ``{name: "fixed"}`` leaves a parameter
-        out; ``Positive`` elsewhere.
+        out; ``Positive`` elsewhere. A value outside its bounds, or on one, is moved inside.
 
     Returns
     -------

@@ -10,6 +10,7 @@ from gpytorch.constraints import Interval, Positive
 from gpytorch.kernels import Kernel
 
 import kernreg_core as kr
+from kernreg_core.errors import ParameterError
 
 from .gp_parameters import Parameter
 from .hyperparameters import HyperParameters
@@ -38,11 +39,13 @@ class GPyTorchKernel(Kernel):  # type: ignore[misc]
         self.inside: list[tuple[Parameter, slice]] = self.space.inside
         given = bounds if isinstance(bounds, dict) else {}
         for parameter, where in self.inside:
+            value = np.atleast_1d(parameter.value)
             limited = any(parameter.answers_to(name) for name in given)
+            own = np.exp(_inside(self.space.theta[where], self.space.bounds[where])) if limited else value
             limits = torch.tensor(np.exp(self.space.bounds[where]).T)
             low, high = limits.squeeze(1) if limits.shape[1] == 1 else limits  # GPyTorch's repr formats a number
             constraint = Interval(low, high) if limited else Positive()
-            start = torch.tensor(np.atleast_1d(parameter.value), dtype=torch.get_default_dtype())
+            start = torch.tensor(own.reshape(value.shape), dtype=torch.get_default_dtype())
             self.register_parameter(f"raw_{parameter.name}", torch.nn.Parameter(start.clone()))
             self.register_constraint(f"raw_{parameter.name}", constraint)
             inverse = constraint.to(start.dtype).inverse_transform(start.reshape(-1)).reshape(start.shape)
@@ -106,6 +109,18 @@ class GPyTorchKernel(Kernel):  # type: ignore[misc]
         few = X.detach()[:4]
         self.space.pull(self._theta(), np.ones((len(few), len(few))), few.double())
         return all(way == "autograd" for way in self.space.gradients.values())
+
+
+def _inside(theta: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """`theta` well inside its bounds: on one of them a raw parameter would be infinite, and stay there."""
+    low, high = bounds.T
+    if not (low < high).all():
+        raise ParameterError(
+            "bounds: GPyTorch's Interval needs low < high; {name: 'fixed'} keeps a parameter as it is, got "
+            f"{np.exp(bounds).tolist()}"
+        )
+    room = 1e-3 * (high - low)
+    return np.clip(theta, low + room, high - room)
 
 
 class _Differences(torch.autograd.Function):

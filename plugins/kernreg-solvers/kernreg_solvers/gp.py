@@ -133,7 +133,7 @@ class GaussianProcessRegressor(KernelMixin, MultiOutputMixin, RegressorMixin, Ba
     kernel as it is, on its device; the factorisation and all results are NumPy's.
 
     A weight w_i says that the noise of y_i has variance noise / w_i; a whole one counts as that
-    many equal rows, in the likelihood too.
+    many equal rows, in the likelihood too. Without noise no weight but 0 changes anything.
 
     References
     ----------
@@ -207,8 +207,8 @@ class GaussianProcessRegressor(KernelMixin, MultiOutputMixin, RegressorMixin, Ba
         X, y, weights = self._used_rows(X, y, sample_weight)
         self.y_fit_ = np.array(y, dtype=np.float64)
         Y = self.y_fit_.reshape(len(y), -1)
-        self._weights = weights
-        self._space = learnt_space(self, X, Y, noise, mean, weights=weights)
+        self._weights = weights if noise else None
+        self._space = learnt_space(self, X, Y, noise, mean, weights=self._weights)
         noise = self._learn(X, Y, noise, mean)
         self._condition(X, y, Y, noise, mean)
         return self
@@ -233,7 +233,7 @@ class GaussianProcessRegressor(KernelMixin, MultiOutputMixin, RegressorMixin, Ba
         kernel = space.at(space.theta) if self.optimizer else self.kernel_
         if kernel is not None and "fitted" not in kr.capabilities(kernel):
             probe(kernel, X)
-        self.n_iter_, self.theta_ = 1, space.theta.copy()
+        self.n_iter_, self.theta_ = 1, (space.theta if self.optimizer else space.given).copy()
         if self.optimizer and len(space.theta):
             likelihood = MarginalLikelihood(space, lambda k: self._plain_gram(k, X), X, Y, mean, self._weights)
             found = search(self, likelihood.loss, space.theta, space.bounds, len(Y))

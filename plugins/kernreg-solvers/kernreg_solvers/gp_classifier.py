@@ -214,21 +214,14 @@ class GaussianProcessClassifier(KernelMixin, ClassifierMixin, BaseEstimator):  #
         kernel = space.at(space.theta) if self.optimizer else self.kernel_
         if "fitted" not in kr.capabilities(kernel):
             probe(kernel, X)
-        self.n_iter_, self.theta_, evaluations = 1, space.theta.copy(), 0
+        self.n_iter_, self.theta_ = 1, (space.theta if self.optimizer else space.given).copy()
 
         def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
-            nonlocal evaluations
-            evaluations += 1
-            try:
-                K = self._float_gram(gram_of(space.at(theta), X), own=True)
-                with blas_threads(len(K)):
-                    latent.find(K)
-                    G = latent.derivative(K)
-                return -latent.value, -space.pull(theta, G, X, inner=float(np.vdot(G, K)))
-            except (InputError, ParameterError) as error:
-                if evaluations == 1:
-                    raise
-                raise np.linalg.LinAlgError(str(error)) from error
+            K = self._float_gram(gram_of(space.at(theta), X), own=True)
+            with blas_threads(len(K)):
+                latent.find(K)
+                G = latent.derivative(K)
+            return -latent.value, -space.pull(theta, G, X, inner=float(np.vdot(G, K)))
 
         if self.optimizer and len(space.theta):
             found = search(self, loss, space.theta, space.bounds, count(X))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,11 @@ def learnt_space(
     # without a search the bounds that X would give are not used
     searches = getattr(model, "optimizer", "likelihood") is not None
     seen = X if searches or "fitted" in kr.capabilities(model.kernel_) else None
+    given = model.bounds
+    if not noise and isinstance(given, Mapping) and given.get("noise") == "fixed":
+        given = {name: bound for name, bound in given.items() if name != "noise"}  # a noise of 0 is never learnt
     space = HyperParameters(
-        model.kernel_, seen, y=Y if Y.shape[1] > 1 else Y[:, 0], parameters=model.parameters, bounds=model.bounds,
+        model.kernel_, seen, y=Y if Y.shape[1] > 1 else Y[:, 0], parameters=model.parameters, bounds=given,
         extra={"noise": noise} if noise else {}, extra_bounds={"noise": (least * scale, 1e2 * scale)},
     )  # fmt: skip
     if not noise:
@@ -64,11 +68,15 @@ def search(
         with blas_threads(n if n >= FEW else 0):  # the search's own small products too
             found = minimise(loss, theta, bounds, max_iter=model.max_iter, tol=max(1e-5, 1e-7 * n), **options)
     except np.linalg.LinAlgError:
-        raise InputError(indefinite("K + noise I at the start of the search", "raise noise, or ")) from None
+        noisy = hasattr(model, "noise")
+        what, way = ("K + noise I", "raise noise, or ") if noisy else ("the Gram matrix", "")
+        raise InputError(indefinite(f"{what} at the start of the search", way)) from None
     if not (found.converged or quiet):
+        # without noise the jitter of a covariance that is singular in float64 makes steps in the likelihood
+        first = "raise noise, which is 0, or " if getattr(model, "noise", None) == 0 else ""
         warnings.warn(
             f"{type(model).__name__}: after {found.n_evaluations} evaluations the gradient of the likelihood is still "
-            f"{found.residual:.2g}: raise max_iter={model.max_iter}, scale the data, or narrow bounds "
+            f"{found.residual:.2g}: {first}raise max_iter={model.max_iter}, scale the data, or narrow bounds "
             f"({found.message})",
             ConvergenceWarning,
             stacklevel=4,
@@ -111,8 +119,9 @@ def indefinite(what: str, way: str) -> str:
 def warn_jitter(jitter: float, noise: float) -> None:
     """Say that a jitter was added."""
     warnings.warn(
-        f"noise={noise:.3g} is too small for the precision of float64 on these items (repeated ones, or very smooth "
-        f"functions): a jitter of {jitter:.3g} was added to the diagonal, see jitter_. A larger noise silences this",
+        f"noise={noise:.3g} is too small for the precision of the Gram matrix on these items (repeated ones, very "
+        f"smooth functions, or float32 tensors): a jitter of {jitter:.3g} was added to the diagonal, see jitter_. "
+        "A larger noise silences this",
         KernregWarning,
         stacklevel=4,
     )

@@ -6,10 +6,13 @@ Nothing here knows about estimators or kernels.
 from __future__ import annotations
 
 import math
+import numbers
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.linalg import blas, lapack
+
+from kernreg_core.errors import ParameterError
 
 from .linalg import mirror_down
 
@@ -164,6 +167,8 @@ def draw(mean: np.ndarray, covariance: np.ndarray, n_samples: int, random_state:
 
     A covariance that is singular to rounding is drawn from through its eigenvalues.
     """
+    if isinstance(n_samples, bool) or not isinstance(n_samples, numbers.Integral) or n_samples < 1:
+        raise ParameterError(f"n_samples: expected a whole number at least 1, got {n_samples!r}")
     n, t = mean.shape
     root = np.array(covariance, order="C")
     try:

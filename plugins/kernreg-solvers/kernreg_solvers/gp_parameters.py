@@ -15,7 +15,9 @@ from kernreg_core.arrays import describe, is_torch
 from kernreg_core.errors import ParameterError
 
 #: Floats that choose a kernel rather than scale it: left alone unless they are asked for by name.
-STRUCTURAL = frozenset({"order", "exponent", "degree", "power", "halt_probability", "tol", "eps", "epsilon", "jitter"})
+STRUCTURAL = frozenset(
+    {"order", "nu", "exponent", "degree", "power", "halt_probability", "tol", "eps", "epsilon", "jitter"}
+)
 
 #: Names whose whole numbers are meant as real ones: ``2 * kernel``, ``lengthscale=1``.
 CONTINUOUS = frozenset(
@@ -97,7 +99,8 @@ def find_parameters(kernel: Any, asked: Sequence[str] | None = None) -> list[Par
     -------
     list of Parameter
         A parameter of an object that stands in several places is there once. Left alone: what is zero, negative or
-        not finite, whole numbers (but for the usual names such as ``variance``), flags, texts and None.
+        not finite, whole numbers (but for the usual names such as ``variance``), flags, texts and None; and what a
+        kernel of scikit-learn's Gaussian processes declares fixed, as ``length_scale_bounds="fixed"``.
 
     Raises
     ------
@@ -107,7 +110,7 @@ def find_parameters(kernel: Any, asked: Sequence[str] | None = None) -> list[Par
     found: dict[tuple[int, str], list[Any]] = {}
     for name, leaf, owner, value in _walk(kernel):
         wanted = asked is not None and any(name == entry or leaf == entry for entry in asked)
-        array = _positive(value, leaf, wanted)
+        array = None if not wanted and _declared_fixed(owner, leaf) else _positive(value, leaf, wanted)
         if array is None:
             if wanted and name in (asked or ()):
                 raise ParameterError(f"{name}: expected a positive number, or an array of them, got {describe(value)}")
@@ -127,6 +130,11 @@ def _walk(kernel: Any) -> Iterator[tuple[str, str, Any, Any]]:
     for name, value in params.items():
         prefix, _, leaf = name.rpartition("__")
         yield name, leaf, (params.get(prefix) if prefix else kernel), value
+
+
+def _declared_fixed(owner: Any, leaf: str) -> bool:
+    bounds = getattr(owner, f"{leaf}_bounds", None)
+    return isinstance(bounds, str) and bounds == "fixed"
 
 
 def _positive(value: Any, leaf: str, wanted: bool) -> np.ndarray | None:

@@ -102,11 +102,11 @@ class Pull:
         """The gradient of sum_i g_i k(x_i, x_i)."""
         out = np.zeros(len(theta))
         kernel = self.space.at(theta)
-        capabilities = kr.capabilities(kernel) if kernel is not None else frozenset({"normalized"})
-        if "normalized" in capabilities:
+        if kernel is None:
             return out
         weights = np.asarray(g, dtype=np.float64)
-        if "stationary" in capabilities:  # one value for all items
+        # that it is normalized says nothing: variance * kernel is at variance 1, and changes with it
+        if "stationary" in kr.capabilities(kernel):  # one value for all items
             X, weights = X[:1], weights.sum(keepdims=True)
         terms, X, _ = for_terms(kernel, X)
         parameters = self.space.inside

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import minimize
 from sklearn.utils import check_random_state
 
-from kernreg_core.errors import ParameterError
+from kernreg_core.errors import InputError, ParameterError
 
 #: (theta) -> (value, gradient); LinAlgError where there is no value.
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
@@ -48,8 +48,8 @@ def minimise(
     Parameters
     ----------
     objective : callable
-        theta -> (value, gradient). A LinAlgError, or a value that is not finite, says that there is none at this
-        theta: the search turns back.
+        theta -> (value, gradient). A LinAlgError, a value that is not finite, or an InputError or ParameterError of a
+        kernel that refuses this theta, says that there is none: the search turns back.
     theta : ndarray, shape (p,)
         The first start.
     bounds : ndarray, shape (p, 2)
@@ -70,6 +70,8 @@ def minimise(
     ------
     ParameterError
         If `n_restarts` or `max_iter` is no whole number in range.
+    InputError, ParameterError
+        What the objective raises at `theta`: there it is the user's own.
     numpy.linalg.LinAlgError
         If no start has a value.
 
@@ -90,7 +92,7 @@ def minimise(
     if n_restarts:
         uniform = check_random_state(random_state).uniform(size=(n_restarts, len(theta)))
         starts.extend(bounds[:, 0] + uniform * (bounds[:, 1] - bounds[:, 0]))
-    runs = [_Run(objective, bounds, tol).from_start(start, max_iter) for start in starts]
+    runs = [_Run(objective, bounds, tol, given=not i).from_start(start, max_iter) for i, start in enumerate(starts)]
     best = min(runs, key=lambda run: run.value)  # the first of equal ones
     if not math.isfinite(best.value):
         raise np.linalg.LinAlgError("the objective has no value at any start")
@@ -98,10 +100,10 @@ def minimise(
 
 
 class _Run:
-    """One start: the best theta seen, and a wall where there is no value."""
+    """One start, `given` by the user or drawn: the best theta seen, and a wall where there is no value."""
 
-    def __init__(self, objective: Objective, bounds: np.ndarray, tol: float) -> None:
-        self.objective, self.bounds, self.tol = objective, bounds, tol
+    def __init__(self, objective: Objective, bounds: np.ndarray, tol: float, *, given: bool) -> None:
+        self.objective, self.bounds, self.tol, self.given = objective, bounds, tol, given
         self.best, self.theta, self.gradient = math.inf, np.zeros(len(bounds)), np.zeros(len(bounds))
         self.worst = -math.inf
         self.count = 0
@@ -116,7 +118,9 @@ class _Run:
         self.count += 1
         try:
             value, gradient = self.objective(theta)
-        except np.linalg.LinAlgError:
+        except (np.linalg.LinAlgError, InputError, ParameterError) as error:
+            if self.given and self.count == 1 and not isinstance(error, np.linalg.LinAlgError):
+                raise  # at the start it is the user's own
             value, gradient = math.inf, np.zeros(len(theta))
         if not math.isfinite(value) or not np.isfinite(gradient).all():
             # higher than all so far: the line search comes back

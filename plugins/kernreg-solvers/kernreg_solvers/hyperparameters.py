@@ -43,8 +43,9 @@ class HyperParameters:
     parameters : sequence of str, optional
         Names of those to learn: full (``k1__lengthscale``), or the last part alone (``lengthscale``), which means all
         of that name. None: all floats and arrays of floats above 0, but those that choose a kernel (``order``,
-        ``exponent``, ``degree``, ``halt_probability``), and whole numbers of the usual names (``lengthscale=1``,
-        ``2 * kernel``). Other whole numbers, flags and seeds are always left alone.
+        ``nu``, ``exponent``, ``degree``, ``halt_probability``), and whole numbers of the usual names
+        (``lengthscale=1``, ``2 * kernel``). Other whole numbers, flags, seeds, and what a kernel of scikit-learn's
+        declares ``"fixed"``, are always left alone.
     bounds : mapping or "fixed", optional
         ``{name: (low, high)}`` or ``{name: "fixed"}``, names as above, numbers or arrays of the parameter's shape; of
         values, not logarithms. The string ``"fixed"`` fixes all. Elsewhere: a length scale from 0.1 times the typical
@@ -67,6 +68,8 @@ class HyperParameters:
         The clone, at the last theta set.
     theta : ndarray, shape (p,)
         Where the search starts: logarithms of the kernel's own values, moved into the bounds.
+    given : ndarray, shape (p,)
+        Logarithms of the kernel's own values, wherever the bounds are.
     bounds : ndarray, shape (p, 2)
         Of theta.
     names : list of str
@@ -140,6 +143,7 @@ class HyperParameters:
         none = np.zeros(0)
         self.bounds = np.log(np.column_stack([np.concatenate([none, *low]), np.concatenate([none, *high])]))
         start = np.log(np.concatenate([none, *(p.value.ravel() for p in self._free)]))
+        self.given = start
         self.theta = np.clip(start, self.bounds[:, 0], self.bounds[:, 1])
         self.names = [p.name for p in self._free]
         self.labels = [label for p in self._free for label in p.labels()]

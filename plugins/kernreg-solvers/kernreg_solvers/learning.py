@@ -10,6 +10,8 @@ from __future__ import annotations
 import copy
 import numbers
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Self
 
 import numpy as np
@@ -83,11 +85,12 @@ class _KernelLearner(KernelMixin, BaseEstimator):  # type: ignore[misc]
                 "positive numbers are, such as lengthscale or the variance of 2 * kernel"
             )
         loss = self._loss(space, X, Y)
-        self.initial_objective_ = self._reported(loss(space.theta)[0])
-        if trainable:
-            self._train(space, X, Y)
-        else:
-            self._search(space, loss, count(X))
+        with _value_or_told():
+            self.initial_objective_ = self._reported(loss(space.theta)[0])
+            if trainable:
+                self._train(space, X, Y)
+            else:
+                self._search(space, loss, count(X))
         self.n_samples_fit_ = count(X)
         return self
 
@@ -97,7 +100,8 @@ class _KernelLearner(KernelMixin, BaseEstimator):  # type: ignore[misc]
         Y = targets_of(y, self.target)
         if len(Y) != count(X):
             raise InputError(f"y: expected {count(X)} targets, one for each item of X, got {describe(y)}")
-        value = self._value(self._gram(self.kernel_, X), Y)
+        with _value_or_told():
+            value = self._value(self._gram(self.kernel_, X), Y)
         return value if self._larger_is_better else -value
 
     # -- what a subclass says ---------------------------------------------------------------
@@ -153,14 +157,11 @@ class _KernelLearner(KernelMixin, BaseEstimator):  # type: ignore[misc]
         return loss
 
     def _search(self, space: HyperParameters, loss: Any, n: int) -> None:
-        try:
-            with blas_threads(n if n >= FEW else 0):  # the search's own small products too
-                found = minimise(
-                    loss, space.theta, space.bounds, n_restarts=self.n_restarts, max_iter=self.max_iter,
-                    random_state=self.random_state,
-                )  # fmt: skip
-        except np.linalg.LinAlgError as error:
-            raise InputError(f"kernel: the objective has no value on these items: {error}") from error
+        with blas_threads(n if n >= FEW else 0):  # the search's own small products too
+            found = minimise(
+                loss, space.theta, space.bounds, n_restarts=self.n_restarts, max_iter=self.max_iter,
+                random_state=self.random_state,
+            )  # fmt: skip
         self._say_unless_converged(found)
         self._keep_theta(space, found.theta, found.n_evaluations)
         self.objective_ = self._reported(found.value)
@@ -189,6 +190,18 @@ class _KernelLearner(KernelMixin, BaseEstimator):  # type: ignore[misc]
         for name, value in extra.items():
             setattr(self, f"{name}_", value)
         self.objective_ = self._reported(found.value)
+
+
+@contextmanager
+def _value_or_told() -> Iterator[None]:
+    """A matrix of which the objective has no value is the kernel's on these items."""
+    try:
+        yield
+    except np.linalg.LinAlgError as error:
+        raise InputError(
+            f"kernel: the objective has no value on these items: {error}. Constant features, or a kernel that is not "
+            "positive semi-definite, make it so"
+        ) from error
 
 
 class AlignmentLearner(_KernelLearner):

@@ -60,7 +60,6 @@ def gram(K: Any, X: Any = None, *, labels: Any = None, ax: Any = None) -> Any:
     (3, 3)
     """
     values = _matrix(K, X)
-    axis = _axes(ax)
     if labels is not None:
         labels = np.asarray(as_numpy(labels))
         if labels.shape != values.shape[:1] or values.shape[0] != values.shape[1]:
@@ -69,6 +68,7 @@ def gram(K: Any, X: Any = None, *, labels: Any = None, ax: Any = None) -> Any:
             )
         order = np.argsort(labels, kind="stable")
         values = values[np.ix_(order, order)]
+    axis = _axes(ax)
     low, high = np.percentile(values, [1, 99])
     image = axis.imshow(values, vmin=low, vmax=high if high > low else low + 1, interpolation="antialiased")
     axis.figure.colorbar(image, ax=axis, fraction=0.046, pad=0.03)
@@ -164,13 +164,15 @@ def posterior(
     ParameterError
         If neither `X` nor `at` is given, or the model has no standard deviations.
     InputError
-        If `X` has more than one feature.
+        If `X` has more than one feature, or `y` another length.
     """
     if not callable(getattr(model, "predict", None)):
         raise ParameterError(f"model: expected a fitted Gaussian process, got {describe(model)}")
     points = None if X is None else np.asarray(as_numpy(X), dtype=np.float64)
     if points is not None and (points.ndim != 2 or points.shape[1] != 1):
         raise InputError(f"X: expected one feature, shape (n, 1), got {describe(X)}: fix the others, and pass at=")
+    if points is not None and y is not None and np.shape(as_numpy(y)) not in ((len(points),), (len(points), 1)):
+        raise InputError(f"y: expected {len(points)} targets, one for each row of X, got {describe(y)}")
     where = _where(points, at)
     try:
         mean, std = model.predict(where, return_std=True)
@@ -250,6 +252,8 @@ def learning_curve(
     from sklearn.model_selection import learning_curve as curve
 
     named = estimators if isinstance(estimators, dict) else {type(estimators).__name__: estimators}
+    if not named:
+        raise ParameterError("estimators: expected at least one, got an empty dict")
     axis = _axes(ax)
     wanted = np.linspace(0.1, 1.0, 6) if sizes is None else np.asarray(sizes)
     for name, estimator in named.items():
@@ -283,6 +287,8 @@ def _matrix(K: Any, X: Any) -> np.ndarray:
     values = np.asarray(as_numpy(K))
     if values.ndim != 2 or not count(values) or values.dtype.kind not in "fiubc":
         raise InputError(f"K: expected a matrix of numbers, or a kernel with its items, got {describe(K)}")
+    if not np.isfinite(values).all():
+        raise InputError("K: expected finite values, got NaN or infinity among them")
     return np.real(values).astype(np.float64, copy=False)
 
 

@@ -232,7 +232,7 @@ class SparseGaussianProcessRegressor(CentersMixin, MultiOutputMixin, RegressorMi
         space = learnt_space(self, data.X, data.Y, noise, mean, weights=data.weights, least=1e-6)
         moving = bool(self.optimise_inducing) and self.optimizer is not None
         unit = self._unit(data.X, Z) if moving else 1.0
-        self.n_iter_, self.theta_ = 1, space.theta.copy()
+        self.n_iter_, self.theta_ = 1, (space.theta if self.optimizer else space.given).copy()
         if self.optimizer and (len(space.theta) or moving):
             self.theta_, Z = self._search(CollapsedLikelihood(space, data, Z, mean, unit=unit), moving)
             if moving:

@@ -22,7 +22,7 @@ from kernreg_core.listing import text_table
 from kernreg_core.progress import Progress
 from kernreg_core.vocabulary import DOMAINS
 
-from .alignment import targets_of
+from .alignment import holds_numbers, targets_of
 from .bridge_from import FromSklearn
 from .centers import take
 from .heuristics import median_heuristic
@@ -34,6 +34,8 @@ from .mixin import KernelMixin, as_numpy, count
 _LEFT_OUT = frozenset(
     {"asymmetric", "complex", "matrix_valued", "operator", "stochastic", "fitted", "random_features", "trainable"}
 )
+#: Entries that the baselines on vectors are.
+_BASELINES = frozenset({"euclidean.linear", "euclidean.rbf"})
 #: Length scales that the best kernels are tried with, as multiples of the median distance.
 _MULTIPLES = (0.25, 0.5, 2.0, 4.0)
 #: How many kernels are tried with other length scales.
@@ -204,7 +206,7 @@ class KernelSuggestion(KernelMixin, BaseEstimator):  # type: ignore[misc]
         """R2, or accuracy where y holds classes."""
         found, truth = self.predict(X), np.asarray(as_numpy(y))
         if self.classes_ is not None:
-            return float(np.mean(found == truth))
+            return float(np.mean(found == truth.ravel()))
         return _r2(truth.reshape(len(truth), -1), found.reshape(len(found), -1))
 
     # -- the data ---------------------------------------------------------------------------
@@ -257,7 +259,7 @@ class KernelSuggestion(KernelMixin, BaseEstimator):  # type: ignore[misc]
             yield "baseline: RBF", partial(_rbf, task.X), True
         if self.kernels is None:
             for card in kr.find(kind="kernel", domain=domain):
-                if not _LEFT_OUT & card.capabilities and "symmetric" in card.capabilities:
+                if self._is_tried(card):
                     yield card.name, partial(_created, card.name, task.X), False
             return
         given = self.kernels if isinstance(self.kernels, dict) else {_label(k): k for k in self.kernels}
@@ -266,6 +268,12 @@ class KernelSuggestion(KernelMixin, BaseEstimator):  # type: ignore[misc]
                 yield label, partial(_created, kernel, task.X), False
             else:
                 yield label, partial(kr.clone, kernel), False
+
+    @staticmethod
+    def _is_tried(card: kr.Card) -> bool:
+        """Whether an entry is a candidate: no baseline already, and not made of another kernel."""
+        known = card.name in _BASELINES or "kernel" in card.parameters
+        return not known and not _LEFT_OUT & card.capabilities and "symmetric" in card.capabilities
 
     def _tried(self, task: _Task, candidates: list[Any], start: float) -> list[dict[str, Any]]:
         rows = [task.constant()]
@@ -297,9 +305,7 @@ class _Task:
     def __init__(self, X: Any, y: Any, options: KernelSuggestion) -> None:
         array = np.asarray(as_numpy(y))
         whole = targets_of(array, options.target)
-        numeric = options.target == "numbers" or (
-            options.target == "auto" and (array.ndim == 2 or array.dtype.kind == "f")
-        )
+        numeric = holds_numbers(array, options.target)
         self.classes = None if numeric else np.unique(array)
         if self.classes is not None:
             if len(self.classes) < 2:
