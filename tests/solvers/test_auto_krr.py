@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import pickle
+import time
 import warnings
 from typing import Any
 
@@ -111,6 +112,8 @@ def test_interpolation() -> None:
         assert found["solver.eigenpro2"] == word
         assert found["solver.krr_cg"] == "needs alpha above 0"
     assert {o.solver: o.obstacle for o in options(problem(n), speeds(n))}["solver.eigenpro2"] == "has no penalty"
+    # not where some targets have one
+    assert choice(problem(n, alpha=0.0, mixed=True), speeds(n), 7200.0) == ("solver.krr", False)
 
 
 def test_a_matrix_that_is_given() -> None:
@@ -242,6 +245,24 @@ def test_each_solver_is_made_and_answers(data: tuple[np.ndarray, ...], monkeypat
         assert model.score(X, y) > 0.9
 
 
+def test_the_penalty_is_one_for_each_target(data: tuple[np.ndarray, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    X, y = data
+    Y = np.column_stack([y, -y])
+    model = AutoKernelRidge(kernel=Gauss(), random_state=0)
+    for solver in ("solver.krr", "solver.krr_cg", "solver.falkon"):
+        with monkeypatch.context() as patch:
+            _forced(patch, solver)
+            for alpha in (0.5, [0.5]):
+                assert model.set_params(alpha=alpha).fit(X, y).alpha_ == 0.5
+                assert np.array_equal(model.fit(X, Y).alpha_, [0.5, 0.5])
+            assert np.array_equal(model.set_params(alpha=[0.5, 2.0]).fit(X, Y).alpha_, [0.5, 2.0])
+    with monkeypatch.context() as patch:
+        _forced(patch, "solver.eigenpro2")
+        assert model.set_params(alpha=0.0).fit(X, y).alpha_ == 0.0
+        with pytest.raises(ParameterError, match="alpha: no solver can do this"):
+            model.set_params(alpha=[0.0, 1.0]).fit(X, Y)  # eigenpro2 would leave the second one out
+
+
 def test_falkon(data: tuple[np.ndarray, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     X, y = data
     _forced(monkeypatch, "solver.falkon")
@@ -360,3 +381,27 @@ def test_one_item() -> None:
 
 def test_times_are_said_as_people_say_them() -> None:
     assert [readable_seconds(s) for s in (1.0, 600.0, 3e5)] == ["1 s", "10 min", "3.5 days"]
+
+
+def test_a_stall_in_one_call_is_no_speed() -> None:
+    calls = []
+
+    def stalls(X: Any, Y: Any) -> np.ndarray:
+        calls.append(len(X))
+        if len(calls) == 1:
+            time.sleep(0.05)
+        return np.exp(-((X[:, None] - Y) ** 2).sum(-1))
+
+    X = np.random.default_rng(0).standard_normal((2000, 2))
+    speeds = costs.measure(stalls, X, np.random.RandomState(0), features=False)
+    assert speeds.pair < 0.05 / 64 / 50  # what the first call would say, for its 64 pairs
+    assert max(calls) > 8
+
+
+def test_eigenvalues_beyond_the_sample_follow_a_power_law() -> None:
+    spectrum = 7.0 * np.arange(1, 401) ** -2.0
+    spectrum[300:] *= 0.01  # the end of a sample's spectrum is too small
+    assert costs.eigenvalue(spectrum, 10) == spectrum[10]
+    assert costs.eigenvalue(spectrum, 1000) == pytest.approx(7.0 * 1001**-2.0, rel=0.02)
+    assert costs.eigenvalue(np.zeros(400), 300) == 0.0
+    assert costs.eigenvalue(np.array([3.0, 2.0]), 5) == 2.0

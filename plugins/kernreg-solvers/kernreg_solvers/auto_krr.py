@@ -17,7 +17,7 @@ from kernreg_core.memory import available_memory
 
 from . import costs
 from .feature_ridge import FeatureRidge
-from .krr import KernelRidge, checked_weights
+from .krr import KernelRidge, checked_weights, of_targets
 from .krr_cg import KernelRidgeCG
 from .mixin import KernelMixin, count
 from .options import TOL, Problem, choose, options
@@ -47,7 +47,7 @@ class AutoKernelRidge(KernelMixin, MultiOutputMixin, RegressorMixin, BaseEstimat
     ========================= ======== ====================================================================
 
     Predictions count kernel values and operations, and divide by speeds that are measured on a sample of at most 1,024
-    items in some tenths of a second: :mod:`kernreg_solvers.costs`. They are right to a factor of about two.
+    items in some tenths of a second: :mod:`kernreg_solvers.costs`. Expect a factor of two, sometimes more.
 
     Parameters
     ----------
@@ -162,7 +162,8 @@ class AutoKernelRidge(KernelMixin, MultiOutputMixin, RegressorMixin, BaseEstimat
         solver.fit(X, y, **({} if weights is None else {"sample_weight": weights}))
         self.choice_ = chosen.solver
         self.kernel_ = solver.kernel_
-        self.alpha_: Any = getattr(solver, "alpha_", self.alpha)
+        # krr_cg and eigenpro2 have the penalty that was given, or none
+        self.alpha_: Any = solver.alpha_ if hasattr(solver, "alpha_") else self._given_penalty(y)
         self.estimator_: Any = solver
         return self
 
@@ -215,8 +216,13 @@ class AutoKernelRidge(KernelMixin, MultiOutputMixin, RegressorMixin, BaseEstimat
             features=features,
             nystrom=nystrom,
             memory=float(budget) if budget is not None else (available_memory() or _UNKNOWN) / 2,
+            mixed=not isinstance(alpha, str) and bool(alpha.min() == 0.0 < alpha.max()),
         )
         return problem, speeds
+
+    def _given_penalty(self, y: Any) -> Any:
+        targets = 1 if np.ndim(y) == 1 else np.shape(y)[1]
+        return of_targets(np.array(checked_penalty(self.alpha, targets)), y)
 
     def _made(self, solver: str, problem: Problem, seed: int) -> Any:
         """The solver, not yet fitted."""

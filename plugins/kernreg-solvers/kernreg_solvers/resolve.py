@@ -158,6 +158,6 @@ def _try_on_rows(kernel: Any, X: Any) -> None:
     except (TypeError, ValueError, AttributeError, LookupError) as error:
         raise ParameterError(
             f"kernel: expected one for the domain of X, which holds rows of numbers ({describe(X)}), got {kernel!r} of "
-            f"the domain {domain_of(kernel)!r}, which fails on them: {error}; take a kernel of the domain 'vectors', or "
-            f"pass items that are {domain_of(kernel)}"
+            f"the domain {domain_of(kernel)!r}, which fails on them: {error}; take a kernel of the domain 'vectors', "
+            f"or pass items that are {domain_of(kernel)}"
         ) from error
