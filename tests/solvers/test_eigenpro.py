@@ -231,6 +231,15 @@ def test_a_stream_goes_on_after_pickling_and_after_fit() -> None:
     assert EigenPro3(n_centers=20).partial_fit(X[:5], y[:5]).n_centers_ == 5
 
 
+def test_a_stream_goes_on_from_the_solution_of_far_larger_targets() -> None:
+    X, y = made(300)
+    model = EigenPro3(kernel=Laplace(), n_centers=20, random_state=0).fit(X, 1e2 * y)
+    for _ in range(20):
+        model.partial_fit(X, y)
+    K = Laplace()(X, model.centers_)
+    assert np.mean((model.predict(X) - y) ** 2) < 2 * np.mean((K @ direct(K, y) - y) ** 2)
+
+
 def test_chunks_are_checked_against_the_first() -> None:
     X, y = made(60)
     model = EigenPro3(kernel=Laplace(), n_centers=10, random_state=0).partial_fit(X, y)
@@ -343,6 +352,7 @@ def test_the_guard_goes_back_to_sound_coefficients() -> None:
     with pytest.raises(InputError, match="at its first step"):
         guard.back("EigenPro 2")
     A = np.ones((2, 1))
+    assert not guard.accepts(np.inf, 1.0, 4)
     assert guard.accepts(1.0, 1.0, 4)
     guard.keep(A)
     A += 5.0
@@ -354,3 +364,8 @@ def test_the_guard_goes_back_to_sound_coefficients() -> None:
         guard.back("EigenPro 2")
     with pytest.raises(InputError, match="diverges however small the step"):
         guard.back("EigenPro 2")
+    guard.restart()
+    assert guard.accepts(1e6, 1.0, 4)  # what it begins with, from the solution of other targets, is no divergence
+    guard.keep(A)
+    assert guard.accepts(9e6, 1.0, 4)
+    assert not guard.accepts(11e6, 1.0, 4)

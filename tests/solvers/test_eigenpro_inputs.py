@@ -47,6 +47,8 @@ def test_float32_is_close_to_float64() -> None:
         # a smooth kernel, whose matrices are singular in float32
         wide = solver(kernel=Gauss(lengthscale=3.0), random_state=0, n_epochs=10, **options)
         expected = wide.fit(X, y).predict(X)
+        # new items in float32 of a model in float64 are taken as float64
+        assert relative(wide.predict(X.astype(np.float32)), expected) < 1e-6
         single = wide.fit(X.astype(np.float32), y)
         assert single.dual_coef_.dtype == np.float64
         assert relative(single.predict(X.astype(np.float32)), expected) < 2e-2
@@ -71,6 +73,7 @@ def test_tensors_give_what_arrays_give() -> None:
         assert_allclose(found.dual_coef_, expected.dual_coef_, rtol=1e-6, atol=1e-9)
         assert_allclose(found.predict(torch.tensor(X)), expected.predict(X), rtol=1e-6, atol=1e-9)
         assert_allclose(found.predict(X), expected.predict(X), rtol=1e-6, atol=1e-9)
+        assert_allclose(found.predict(torch.tensor(X, dtype=torch.float32)), expected.predict(X), rtol=1e-4, atol=1e-5)
         single = clone(model).fit(torch.tensor(X, dtype=torch.float32), y)
         assert relative(single.predict(torch.tensor(X, dtype=torch.float32)), expected.predict(X)) < 1e-3
     streamed = EigenPro3(kernel=Laplace(), n_centers=30, random_state=0)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from falkon_cases import NOT_KEPT, moments_of, span_of
 from numpy.testing import assert_allclose
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
@@ -20,7 +21,7 @@ from solver_kernels import WORDS, Gauss, Indefinite, Letters, Spectrum, Whitened
 import kernreg_core as kr
 from kernreg_core.claims import FAST, claims_of
 from kernreg_core.errors import InputError, KernregWarning, ParameterError
-from kernreg_solvers import Falkon, KernelRidge, NotFittedError, claims_falkon, falkon_ridge
+from kernreg_solvers import EigenPro3, Falkon, KernelRidge, NotFittedError, claims_falkon, falkon_ridge
 from kernreg_solvers.falkon_span import CentreRows, Moments, Preconditioner, Span, draw_rows, sample_size
 
 LENGTHS = np.array([float(len(word)) for word in WORDS])
@@ -213,6 +214,16 @@ def test_lists_of_strings(kernel: Any) -> None:
     assert_allclose(given.predict(WORDS[:3]), few.predict(WORDS)[:3], rtol=1e-7)
 
 
+class Fixed:
+    """A selector that gives what it is told."""
+
+    def __init__(self, index: list[int]) -> None:
+        self.index = index
+
+    def select(self, X: Any, n: int) -> np.ndarray:
+        return np.array(self.index)
+
+
 def test_a_selector_picks_the_centres(data: tuple[np.ndarray, ...]) -> None:
     class First:
         """The first items, and what it was given."""
@@ -236,6 +247,9 @@ def test_a_selector_picks_the_centres(data: tuple[np.ndarray, ...]) -> None:
     model = Falkon(kernel=Gauss(), n_centers=9, selector=First(), tol=1e-10, random_state=0).fit(X, y, w)
     assert np.array_equal(model.center_indices_, np.arange(9))
     assert_allclose(model.predict(X), dense(X, X[:9], y, 1.0, w, False), rtol=1e-7)
+    for outside in ([0, 300], [-1, 3]):
+        with pytest.raises(InputError, match="selector: expected indices of the 300 items"):
+            Falkon(kernel=Gauss(), selector=Fixed(outside)).fit(X, y)
     with pytest.raises(ParameterError, match="selector: expected a selector with select"):
         Falkon(kernel=Gauss(), selector=3).fit(X, y)
 
@@ -379,6 +393,59 @@ def test_bad_input(data: tuple[np.ndarray, ...]) -> None:
     model = Falkon(kernel=Gauss(), n_centers=5, random_state=0).fit(X, y)
     with pytest.raises(InputError):
         model.predict(X[:, :2])
+
+
+def test_given_centres_are_copied_and_checked(data: tuple[np.ndarray, ...]) -> None:
+    X, y, _ = data
+    for solver in (Falkon, EigenPro3):
+        Z = X[:20].copy()
+        model = solver(kernel=Gauss(), centers=Z, random_state=0).fit(X, y)
+        before = model.predict(X)
+        Z[:] = 0.0
+        assert np.array_equal(model.predict(X), before)
+        words = WORDS[:4]
+        listed = solver(kernel=Spectrum(), centers=words, random_state=0).fit(WORDS, LENGTHS)
+        words.clear()
+        assert listed.predict(WORDS).shape == LENGTHS.shape
+        rows = sparse.csr_matrix(np.where(X > 0, X, 0.0))
+        dense_ = solver(centers=rows[:3].toarray(), random_state=0).fit(rows.toarray(), y)
+        for centers in (rows[:3], rows[:3].toarray()):
+            assert_allclose(
+                solver(centers=centers, random_state=0).fit(rows, y).predict(rows), dense_.predict(rows.toarray())
+            )
+        for bad in (X[:3] * np.nan, "abc", [["a", "b", "c"]], X[0], X[:0], 5):
+            with pytest.raises(ParameterError, match="centers: expected"):
+                solver(kernel=Gauss(), centers=bad).fit(X, y)
+        for bad in ("abc", [], 5):
+            with pytest.raises(ParameterError, match="centers: expected items as in X"):
+                solver(kernel=Spectrum(), centers=bad).fit(WORDS, LENGTHS)
+
+
+def test_values_that_are_not_finite_at_some_items_are_refused(data: tuple[np.ndarray, ...]) -> None:
+    X, y, _ = data
+
+    def broken(X: Any, Y: Any) -> np.ndarray:
+        return np.where(X[:, :1] > 1.5, np.nan, Gauss()(X, Y))
+
+    good = X[:, 0] <= 1.5
+    for alpha in (1.0, "gcv"):
+        model = Falkon(kernel=broken, alpha=alpha, centers=X[good][:10], random_state=0)
+        with pytest.raises(InputError, match="gave NaN or infinite values for these items"):
+            model.fit(X, y)
+        model.fit(X[good], y[good])
+        with pytest.raises(InputError, match="gave NaN or infinite values for these items"):
+            model.predict(X)
+
+
+def test_a_model_of_float64_takes_float32_rows_as_float64(data: tuple[np.ndarray, ...]) -> None:
+    X, _, _ = data
+    X = X.astype(np.float32)
+    y = np.sin(X[:, 0].astype(float))
+    # coefficients of 1e5 and more: their products with values in float32 would be off by hundredths
+    model = Falkon(kernel=Gauss(lengthscale=3.0), alpha=1e-9, n_centers=60, max_iter=1000, random_state=0)
+    model.fit(X.astype(float), y)
+    assert np.abs(model.dual_coef_).max() > 1e5
+    assert_allclose(model.predict(X), model.predict(X.astype(float)), atol=1e-9)
 
 
 def test_one_item_and_constant_targets(data: tuple[np.ndarray, ...]) -> None:

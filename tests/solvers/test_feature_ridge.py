@@ -182,6 +182,18 @@ def test_another_penalty_without_the_data(data: tuple[np.ndarray, ...]) -> None:
         FeatureRidge(kernel=Waves(n_features=1100)).fit(X.repeat(10, axis=0), y.repeat(10)).refit(2.0)
 
 
+def test_what_is_kept_is_a_copy(data: tuple[np.ndarray, ...]) -> None:
+    _, y, w = data
+    X = np.random.default_rng(1).standard_normal((150, 200))  # the linear kernel's features are these rows themselves
+    given = [X.copy(), y.copy(), w.copy()]
+    model = FeatureRidge(keep_normal=True, fit_intercept=True).fit(*given)
+    for changed in given:
+        changed[:] = 1.0
+    expected = clone(model).set_params(alpha=3.0).fit(X, y, w)
+    assert np.array_equal(model.refit(3.0).coef_, expected.coef_)
+    assert model.intercept_ == expected.intercept_
+
+
 def test_float32_features_are_summed_in_float64(data: tuple[np.ndarray, ...]) -> None:
     rng = np.random.default_rng(0)
     X = rng.standard_normal((4000, 2)).astype(np.float32)

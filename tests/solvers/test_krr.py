@@ -103,6 +103,16 @@ def test_without_penalty_it_interpolates(data: tuple[np.ndarray, ...]) -> None:
 
 
 @pytest.mark.parametrize("fit_intercept", [False, True])
+def test_without_penalty_and_weight_an_item_is_not_there(data: tuple[np.ndarray, ...], fit_intercept: bool) -> None:
+    X, y, new = data
+    weights = np.where(np.arange(60) % 7, 2.0, 0.0)  # no warning: what is left is not singular
+    model = KernelRidge(kernel=Gauss(), alpha=0, fit_intercept=fit_intercept).fit(X, y, weights)
+    rest = KernelRidge(kernel=Gauss(), alpha=0, fit_intercept=fit_intercept).fit(X[weights > 0], y[weights > 0])
+    assert (model.dual_coef_[weights == 0] == 0).all()
+    assert_allclose(model.predict(new), rest.predict(new), rtol=1e-6)
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
 def test_a_singular_matrix_gives_least_squares_and_a_warning(data: tuple[np.ndarray, ...], fit_intercept: bool) -> None:
     X, y, new = data
     with pytest.warns(KernregWarning, match=r"alpha=0.*singular to working precision \(rank 4 of 60\)"):

@@ -282,6 +282,13 @@ def test_bad_input(data: tuple[np.ndarray, ...]) -> None:
         with pytest.raises(InputError, match="NaN or infinite"):
             KernelRidgeCG(kernel=endless, memory_budget=budget).fit(X, y)
 
+    def broken(X: Any, Y: Any) -> np.ndarray:
+        return np.where(X[:, :1] > 100.0, np.nan, Gauss()(X, Y))
+
+    model = KernelRidgeCG(kernel=broken, random_state=0).fit(X, y)
+    with pytest.raises(InputError, match="gave NaN or infinite values for these items"):
+        model.predict(X + 200.0)
+
 
 def test_one_item_repeated_items_and_constant_targets(data: tuple[np.ndarray, ...]) -> None:
     X, y, _ = data
@@ -307,6 +314,10 @@ def test_progress_is_counted(data: tuple[np.ndarray, ...]) -> None:
         kernel=Gauss(), alpha=1e-2, random_state=0, progress=lambda done, total: seen.append((done, total))
     ).fit(X, y)
     assert seen == [(i + 1, 1000) for i in range(model.n_iter_)]
+    seen.clear()
+    model.set_params(alpha=[1e-2, 1.0], max_iter=100).fit(X, np.column_stack([y, y]))
+    assert seen == [(i + 1, 200) for i in range(len(seen))]
+    assert len(seen) > model.n_iter_
 
 
 def test_a_kernel_that_prepares_tensors_and_has_a_product(data: tuple[np.ndarray, ...]) -> None:

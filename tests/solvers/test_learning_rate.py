@@ -222,6 +222,9 @@ def test_an_error_of_zero_has_no_exponent(data: tuple[np.ndarray, ...]) -> None:
         ({"penalty": 1.0}, ParameterError, "penalty: expected a callable, 'optimal' or None"),
         ({"penalty": "optimal"}, ParameterError, "'optimal' takes source and decay"),
         ({"truth": 1.0}, ParameterError, "truth: expected a callable or None"),
+        ({"truth": lambda X: 3.0}, ParameterError, "truth: expected one number for each of"),
+        ({"truth": lambda X: np.ones((len(X), 2))}, ParameterError, "truth: expected one number for each of"),
+        ({"penalty": float, "parameter": "krr__alpha"}, ParameterError, "parameter: 'krr__alpha' cannot be set"),
         ({"basis": "sine"}, ParameterError, "basis: expected a MercerBasis"),
         ({"basis": sine_basis()}, ParameterError, "basis: errors are integrals against the truth"),
         ({"gamma": 0.5}, ParameterError, "gamma: 0.5 takes the kernel's basis"),
@@ -238,6 +241,13 @@ def test_bad_parameters(
     X, y = data
     with pytest.raises(error, match=message):
         LearningRate(**parameters).fit(X, y)
+
+
+def test_a_truth_in_a_column_is_the_same_truth(data: tuple[np.ndarray, ...]) -> None:
+    X, y = data
+    rate = LearningRate(truth=zero, random_state=0).fit(X, y)
+    column = LearningRate(truth=lambda X: zero(X)[:, None], random_state=0).fit(X, y)
+    assert np.array_equal(column.errors_, rate.errors_)
 
 
 def test_bad_input(data: tuple[np.ndarray, ...]) -> None:

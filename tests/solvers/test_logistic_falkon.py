@@ -352,6 +352,21 @@ def test_bad_input(data: tuple[np.ndarray, ...]) -> None:
         LogisticFalkon(kernel=Gauss()).fit(X[:5], y)
 
 
+def test_values_that_are_not_finite_at_some_items_are_refused(data: tuple[np.ndarray, ...]) -> None:
+    X, y, _ = data
+
+    def broken(X: Any, Y: Any) -> np.ndarray:
+        return np.where(X[:, :1] > 1.5, np.nan, Gauss()(X, Y))
+
+    good = X[:, 0] <= 1.5
+    model = LogisticFalkon(kernel=broken, centers=X[good][:10], random_state=0)
+    with pytest.raises(InputError, match="gave NaN or infinite values for these items"):
+        model.fit(X, y)
+    model.fit(X[good], y[good])
+    with pytest.raises(InputError, match="gave NaN or infinite values for these items"):
+        model.predict_proba(X)
+
+
 def test_progress_is_counted(data: tuple[np.ndarray, ...]) -> None:
     X, y, _ = data
     seen: list[tuple[int, int]] = []

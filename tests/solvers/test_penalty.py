@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import pickle
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from sklearn.model_selection import GridSearchCV
 from solver_kernels import WORDS, Gauss, Indefinite, Spectrum
 
 from kernreg_core.errors import InputError, KernregWarning, ParameterError
-from kernreg_solvers import KernelRidge
+from kernreg_solvers import Falkon, FeatureRidge, KernelRidge
 from kernreg_solvers.blocked import BlockFactor
 from kernreg_solvers.dual import solve_dual
 from kernreg_solvers.linalg import ShiftedSystem
@@ -171,6 +172,61 @@ def test_the_primal_form_is_the_dual_one(data: tuple[np.ndarray, ...], intercept
     assert_allclose(sums / w.sum(), dual.loo(alphas, COLUMN), rtol=1e-10)
     C, _ = dual.solve(alphas[:1])
     assert_allclose(primal.solve(alphas[:1]), X.T @ (C * roots[:, None]), rtol=1e-8)
+
+
+def test_rounding_has_no_minimum_of_its_own() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((400, 3))
+    y = np.sin(2 * X[:, 0]) + X[:, 1] + 0.1 * rng.standard_normal(400)
+    # three directions and 397 that are rounding; the curve from the singular values of X alone
+    U, s, _ = np.linalg.svd(X, full_matrices=False)
+
+    def gcv(alpha: float) -> float:
+        left = alpha / (s**2 + alpha)
+        rest = y - U @ (U.T @ y)
+        return float(400 * (rest @ rest + (left * (U.T @ y)) @ (left * (U.T @ y))) / (397 + left.sum()) ** 2)
+
+    grid = np.geomspace(1e-12, 1e4, 3201)
+    best = grid[np.argmin([gcv(a) for a in grid])]
+    assert 0.1 < best < 10.0
+    for model in (
+        KernelRidge(alpha="gcv"),
+        FeatureRidge(alpha="gcv"),
+        Falkon(alpha="gcv", n_centers=150, random_state=0),
+    ):
+        found = model.fit(X, y)
+        assert found.alpha_ == pytest.approx(best, rel=0.02)
+        assert found.gcv_error_ == pytest.approx(gcv(best), rel=1e-6)
+    # as many columns as items: sums of squares and degrees of freedom are all but used up at small penalties
+    K = np.exp(-np.sqrt(((X[:, None] - X) ** 2).sum(-1)))
+    L = np.linalg.cholesky(K)
+    alphas = np.geomspace(1e-10, 1.0, 11)
+    primal = PrimalPath(L.T @ L, (L.T @ y)[:, None], np.array([y @ y]), 400, 400.0, False)
+    found, exact = primal.gcv(alphas, COLUMN), DualPath(K.copy(), y[:, None]).gcv(alphas, COLUMN)
+    assert_allclose(found[alphas > 1e-3], exact[alphas > 1e-3], rtol=1e-6)
+    assert (found > exact * (1 - 1e-6)).all()  # never less than it is, so that no penalty wins by rounding
+
+
+def test_a_kernel_that_is_zero_leaves_the_mean() -> None:
+    X, y = np.zeros((30, 2)), np.arange(30.0)
+    for method in ("gcv", "loo"):
+        for solver in (KernelRidge, FeatureRidge):  # warnings are errors
+            assert_allclose(solver(alpha=method, fit_intercept=True).fit(X, y).predict(X), 14.5)
+            assert (solver(alpha=method).fit(X, y).predict(X) == 0).all()
+
+
+def test_centring_leaves_the_rounding_of_what_it_removes() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((300, 3))
+    y = np.sin(2 * X[:, 0]) + X[:, 1] + 0.1 * rng.standard_normal(300)
+
+    def wide(X: Any, Y: Any) -> np.ndarray:  # nearly constant: the means are most of it
+        return np.exp(-((X[:, None] - Y) ** 2).sum(-1) / 18)
+
+    exact = KernelRidge(kernel=wide, alpha="gcv", fit_intercept=True).fit(X, y)
+    model = Falkon(kernel=wide, alpha="gcv", n_centers=300, fit_intercept=True, random_state=0).fit(X, y)
+    assert model.alpha_ == pytest.approx(exact.alpha_, rel=0.05)
+    assert model.gcv_error_ == pytest.approx(exact.gcv_error_, rel=1e-3)
 
 
 def test_no_signal_and_no_noise() -> None:

@@ -16,8 +16,9 @@ import kernreg_core as kr
 from kernreg_core.arrays import describe, is_prepared, is_sparse, is_torch
 from kernreg_core.errors import InputError, ParameterError
 
-from .mixin import KernelMixin, count
-from .operator import KernelOperator
+from .mixin import KernelMixin, _own_copy, as_numpy, count
+from .nystrom_features import all_finite
+from .operator import KernelOperator, is_float32
 from .resolve import is_precomputed, probe
 
 #: Centres by default: this many times the root of the number of items, and no more than MOST.
@@ -71,16 +72,26 @@ class CentersMixin(KernelMixin):
         return min(int(wanted), n)
 
     def _given_centers(self, X: Any) -> Any:
+        """A copy of `centers`, checked, as X is."""
+        given = self.centers
         if self._layout_fit == "items":
-            return self.centers
-        if is_torch(X):
-            Z = X.new_tensor(self.centers) if not is_torch(self.centers) else self.centers.detach().to(X)
-        else:
-            Z = np.ascontiguousarray(self.centers, dtype=X.dtype)
-        if Z.ndim != 2 or Z.shape[1] != X.shape[1] or not len(Z):
-            raise ParameterError(
-                f"centers: expected items of {X.shape[1]} features as in X, got {describe(self.centers)}"
-            )
+            if not hasattr(given, "__len__") or isinstance(given, str) or not count(given):
+                raise ParameterError(f"centers: expected items as in X, at least one, got {describe(given)}")
+            return _own_copy(given)
+        try:
+            if is_torch(X):
+                Z = given.detach().to(X).clone() if is_torch(given) else X.new_tensor(np.asarray(given))
+            elif is_sparse(given) and is_sparse(X):
+                Z = given.tocsr().astype(X.dtype)
+            else:
+                given = given.toarray() if is_sparse(given) else as_numpy(given)
+                Z = np.array(given, dtype=X.dtype, order="C")
+        except (TypeError, ValueError):
+            Z = None
+        if Z is None or Z.ndim != 2 or Z.shape[1] != X.shape[1] or not Z.shape[0]:
+            raise ParameterError(f"centers: expected items of {X.shape[1]} features as in X, got {describe(given)}")
+        if not np.isfinite(as_numpy(Z.data if is_sparse(Z) else Z)).all():
+            raise ParameterError(f"centers: expected finite numbers, got NaN or infinity in {describe(given)}")
         return Z
 
     def _selected(self, X: Any, m: int) -> Any:
@@ -91,6 +102,11 @@ class CentersMixin(KernelMixin):
         found = np.asarray(selector.select(X, m))
         if found.ndim != 1 or found.dtype.kind not in "iu" or len(found) < 1:
             raise InputError(f"selector: expected integer indices from {selector!r}, got {describe(found)}")
+        if found.min() < 0 or found.max() >= count(X):
+            raise InputError(
+                f"selector: expected indices of the {count(X)} items from {selector!r}, got {found.min()} to "
+                f"{found.max()}"
+            )
         return found
 
     def _resolved_selector(self, random_state: np.random.RandomState) -> Any:
@@ -106,9 +122,13 @@ class CentersMixin(KernelMixin):
         missing = {name: value for name, value in ours.items() if name in params and params[name] is None}
         return selector.set_params(**missing) if missing else selector
 
+    def _operator(self, X: Any) -> KernelOperator:
+        """k(X, centers_); in float64 where the centres are, be the items in float32."""
+        return KernelOperator(self.kernel_, X, self.centers_, in_float64=not is_float32(self.centers_))
+
     def _on_centers(self, X: Any, V: np.ndarray) -> np.ndarray:
         """k(X, centers_) V of new items, checked, in blocks."""
-        return KernelOperator(self.kernel_, self._new_data(X), self.centers_).times(V)
+        return all_finite(self._operator(self._new_data(X)).times(V), self.kernel_)
 
 
 def take(X: Any, index: np.ndarray) -> Any:

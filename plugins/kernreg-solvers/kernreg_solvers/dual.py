@@ -56,8 +56,9 @@ def solve_dual(
         If K + alpha W^-1 is not positive definite: the solution is then the least-squares one of least norm.
     """
     n, kept = len(K), None
-    if weights is not None and isinstance(alpha, str) and not weights.all():
-        kept = np.flatnonzero(weights)  # what has no weight is not there to be left out
+    if weights is not None and not weights.all() and (isinstance(alpha, str) or not alpha.all()):
+        # what has no weight is not there to be left out, and without a penalty its row of zeros is singular
+        kept = np.flatnonzero(weights)
         K, Y, weights = np.ascontiguousarray(K[np.ix_(kept, kept)]), Y[kept], weights[kept]
     roots = None if weights is None else np.sqrt(weights)
     if roots is not None:

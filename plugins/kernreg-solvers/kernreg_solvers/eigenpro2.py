@@ -20,7 +20,8 @@ from .eigenpro_blocks import copied, mean_square, on_host, picked
 from .eigenpro_core import EigenProMixin, whole
 from .eigenpro_descent import Interpolation, Matrix, warn_of_halvings
 from .mixin import KernelMixin, _check_symmetric, _own_copy, count
-from .operator import KernelOperator
+from .nystrom_features import all_finite
+from .operator import KernelOperator, is_float32
 from .resolve import probe
 
 
@@ -248,7 +249,8 @@ class EigenPro2(EigenProMixin, KernelMixin, MultiOutputMixin, RegressorMixin, Ba
         X = self._new_data(X)
         if self._layout_fit == "precomputed":
             return np.asarray(X @ self.dual_coef_)
-        return KernelOperator(self.kernel_, X, self._items).times(self.dual_coef_)
+        operator = KernelOperator(self.kernel_, X, self._items, in_float64=not is_float32(self._items))
+        return all_finite(operator.times(self.dual_coef_), self.kernel_)
 
     def _training_items(self, X: Any, y: Any) -> tuple[Any, Any, Matrix]:
         """The kernel, the items it is evaluated on, and what gives matrices of a few of them."""

@@ -49,7 +49,7 @@ MOST_PAIRS, MOST_ROWS, LEAST_STEPS, LEAST_ROWS = 400, 1024, 8, 128
 PART, THREADED = 256, 4000
 #: Eigenvalues below this fraction of the largest are rounding.
 ROUNDING = 1e-12
-#: A descent diverges when its squared residuals exceed those of f = 0 by this factor.
+#: A descent diverges when its squared residuals exceed those of f = 0, and those it began with, by this factor.
 DIVERGED = 10.0
 #: Steps between two copies of coefficients to go back to, and how often the step may be halved.
 KEEP_EVERY, HALVINGS = 16, 30
@@ -232,7 +232,7 @@ class Guard:
 
     def restart(self) -> None:
         """Forget the targets and the coefficients met so far, and keep the step."""
-        self._scale = self._seen = 0.0
+        self._scale = self._seen = self._first = 0.0
         self._kept: Any = None
         self._age = 0
 
@@ -242,10 +242,16 @@ class Guard:
         return self.step / self._plan.batch
 
     def accepts(self, loss: float, target: float, size: int) -> bool:
-        """Whether mean squared residuals `loss` of a batch are sound, its targets' mean square being `target`."""
+        """Whether mean squared residuals `loss` of a batch are sound, its targets' mean square being `target`.
+
+        They are if they are far above neither the targets' nor those of the first batch, met before any step: these
+        are larger where the descent goes on from the solution of other targets.
+        """
         self._seen += size
         self._scale += (target - self._scale) * size / self._seen
-        return math.isfinite(loss) and loss <= DIVERGED * (self._scale + target)
+        if self._kept is None and math.isfinite(loss):
+            self._first = loss
+        return math.isfinite(loss) and loss <= DIVERGED * max(self._scale + target, self._first)
 
     def keep(self, A: Any) -> None:
         """Remember coefficients whose residuals are sound, now and then."""
@@ -265,8 +271,8 @@ class Guard:
         """
         if self._kept is None:
             raise InputError(
-                f"kernel: {solver} met values that are not finite, or far larger than the targets, at its first step: "
-                "scale the data, or take another kernel"
+                f"kernel: {solver} met values that are not finite at its first step: scale the data, or take another "
+                "kernel"
             )
         if self._fixed:
             raise ParameterError(

@@ -52,7 +52,8 @@ class FalkonMixin(CentersMixin):
 
     def _operator(self, X: Any, keep: int = 0) -> KernelOperator:
         """k(X, centers_), its products in float64."""
-        return KernelOperator(self.kernel_, X, self.centers_, wide=True, in_float64=self._in_float64, keep=keep)
+        in_float64 = self._in_float64 or not is_float32(self.centers_)
+        return KernelOperator(self.kernel_, X, self.centers_, wide=True, in_float64=in_float64, keep=keep)
 
     def _budget(self) -> int:
         return BUDGET if self.memory_budget is None else int(self.memory_budget)
@@ -179,7 +180,7 @@ class Falkon(FalkonMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):  # t
 
     Coefficients, sums and products are float64. float32 rows have float32 kernel values, which err by 1e-7; where that
     is seen beside the residuals (of smooth kernels with small penalties, whose coefficients are large) fit starts again
-    with float64 values, of fit and of ``predict``.
+    with float64 values, of fit and of ``predict``. A model of float64 rows takes float32 ones as float64.
 
     References
     ----------
@@ -285,7 +286,8 @@ class Falkon(FalkonMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):  # t
         -------
         ndarray, shape (n,) or (n, n_targets)
         """
-        return np.asarray(self._operator(self._new_data(X)).times(self.dual_coef_) + self.intercept_)
+        self._check_fitted()
+        return np.asarray(self._on_centers(X, self.dual_coef_) + self.intercept_)
 
     def _solve(
         self,

@@ -24,6 +24,7 @@ from .falkon_ridge import as_host
 from .falkon_span import CentreRows, ItemRows, Moments, Preconditioner, Rows, Span, draw_rows, sample_size
 from .line import step_length
 from .losses import Loss
+from .nystrom_features import all_finite
 from .operator import KernelOperator
 
 #: The factor by which the penalty is lowered at first, and at most.
@@ -109,7 +110,7 @@ class LogisticLoss:
             return np.vstack([as_host(K.T @ self.operator.operand(g)), g.sum(axis=0)])
 
         self.passes += 1
-        found = self.operator.reduce(body, (len(at.U) + 1, len(at.b)))
+        found = all_finite(self.operator.reduce(body, (len(at.U) + 1, len(at.b))), self.operator.kernel)
         return Point(self.span.whiten(found[:-1]), found[-1] if self.intercept else np.zeros_like(at.b))
 
 

@@ -12,6 +12,7 @@ from kernreg_core.progress import Progress
 
 from .falkon_span import CentreRows, ItemRows, Moments, Preconditioner, Span, draw_rows, sample_size
 from .linalg import blas_threads
+from .nystrom_features import all_finite
 from .operator import KernelOperator
 from .penalty import PrimalPath
 
@@ -100,7 +101,7 @@ class LeastSquares:
                 [as_host(K.T @ self.operator.operand(pull)), pull.sum(axis=0), (pull * errors).sum(axis=0)]
             )
 
-        found = self.operator.reduce(body, (len(U) + 2, len(columns)))
+        found = all_finite(self.operator.reduce(body, (len(U) + 2, len(columns))), self.operator.kernel)
         return self.span.whiten(found[:-2]) - self.alpha * U, self.free(found[-2]), found[-1]
 
     def times(self, U: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -242,7 +243,8 @@ def solve_gcv(problem: LeastSquares, sample: Sample, tol: float) -> tuple[Found,
     C = sample.moments.covariance(problem.total, problem.intercept)
     mean = sample.moments.first / sample.moments.total * problem.intercept
     with blas_threads(span.size):
-        path = PrimalPath(C.T, R, squares, n, problem.total, problem.intercept)
+        removed = problem.total * float(mean @ mean)
+        path = PrimalPath(C.T, R, squares, n, problem.total, problem.intercept, removed)
         choice = path.choose()
     shifted, norms, last, n_iter = path.values[:, None] + choice.alphas, None, np.inf, 0
     while True:

@@ -171,8 +171,8 @@ class FeatureRidge(KernelMixin, MultiOutputMixin, RegressorMixin, BaseEstimator)
         alpha = checked_penalty(self.alpha, Y.shape[1], METHODS)
         if self.n_columns_ > len(Y):
             self._sums = None
-            self._dual = DualFeatures(host_rows(self._features(X)), Y, weights)
             keep = self._keeps_sums(8 * len(Y) * (len(Y) + self.n_columns_))
+            self._dual = DualFeatures(host_rows(self._features(X)), Y, weights, own=keep)
             self._take(self._dual.solve(alpha, self.fit_intercept, keep=keep, stacklevel=3))
         else:
             self._dual, keep = None, self._keeps_sums(8 * self.n_columns_**2)

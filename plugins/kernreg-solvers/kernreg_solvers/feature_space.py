@@ -14,7 +14,7 @@ from .centers import CentersMixin, take
 from .gram_product import GramProduct, available, diagonal
 from .linalg import rows_times
 from .mixin import count
-from .nystrom_features import NystromFeatures, not_finite
+from .nystrom_features import NystromFeatures, all_finite
 from .operator import KernelOperator
 from .resolve import is_precomputed, probe
 
@@ -55,21 +55,16 @@ class Products:
     def __init__(self, kernel: Any, X: Any) -> None:
         self._kernel, self._X = kernel, X
         self._gram = GramProduct(kernel, X)
-        self.diag = self._finite(diagonal(kernel, X))
+        self.diag = all_finite(diagonal(kernel, X), kernel)
 
     def times(self, V: np.ndarray) -> np.ndarray:
         """K V."""
-        return self._finite(self._gram(V))
+        return all_finite(self._gram(V), self._kernel)
 
     def columns(self, index: np.ndarray, V: np.ndarray | None = None) -> np.ndarray:
         """K[:, index] V."""
         part = KernelOperator(self._kernel, self._X, take(self._X, index))
-        return self._finite(part.times(np.eye(len(index)) if V is None else V))
-
-    def _finite(self, products: np.ndarray) -> np.ndarray:
-        if not np.isfinite(products).all():
-            raise not_finite(self._kernel)
-        return products
+        return all_finite(part.times(np.eye(len(index)) if V is None else V), self._kernel)
 
 
 class FeatureMatrix:
@@ -77,9 +72,7 @@ class FeatureMatrix:
 
     def __init__(self, features: NystromFeatures, X: Any) -> None:
         self.features = features
-        self.F = features.of(X)
-        if not np.isfinite(self.F).all():
-            raise not_finite(features.kernel)
+        self.F = all_finite(features.of(X), features.kernel)
         self.diag = np.einsum("ij,ij->i", self.F, self.F)
 
     def times(self, V: np.ndarray) -> np.ndarray:
@@ -151,10 +144,7 @@ class FeatureSpaceMixin(CentersMixin):
         """k(x, .) V with the training items or, with 'nystrom', the centres, of checked new items."""
         if self.method_ != "nystrom":
             return self._cross_matvec(X, V)
-        found = KernelOperator(self.kernel_, X, self.centers_).times(V)
-        if not np.isfinite(found).all():
-            raise not_finite(self.kernel_)
-        return found
+        return all_finite(self._operator(X).times(V), self.kernel_)
 
 
 def is_whole(value: Any, least: int) -> bool:

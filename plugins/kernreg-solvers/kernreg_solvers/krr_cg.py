@@ -19,6 +19,7 @@ from kernreg_core.progress import Progress
 
 from .krr import checked_weights, of_targets
 from .mixin import KernelMixin
+from .nystrom_features import all_finite
 from .operator import KernelOperator
 from .penalty import checked_penalty
 from .preconditioner import LowRankPlusDiagonal, partial_factor
@@ -60,7 +61,7 @@ class KernelRidgeCG(KernelMixin, MultiOutputMixin, RegressorMixin, BaseEstimator
         Stops where the residual is this fraction of the targets (less their mean, with an intercept), in the norm of
         the sum of squares; it bounds the error of the fitted values on the training items in the same norm.
     max_iter : int
-        Iterations at most.
+        Iterations at most, in each of the systems that different penalties make.
     memory_budget : int, optional
         Bytes; 1 GiB by default. K is kept in memory where it takes no more than this.
     random_state : int, RandomState or None
@@ -206,7 +207,8 @@ class KernelRidgeCG(KernelMixin, MultiOutputMixin, RegressorMixin, BaseEstimator
             return np.asarray(self._cross_matvec(X, self.dual_coef_) + self.intercept_)
         if self._layout_fit == "tensor":
             X = X.to(self.X_fit_)
-        return KernelOperator(self.kernel_, X, self._items).times(self.dual_coef_) + self.intercept_
+        found = KernelOperator(self.kernel_, X, self._items).times(self.dual_coef_)
+        return np.asarray(all_finite(found, self.kernel_) + self.intercept_)
 
     # -- the parts of fit ---------------------------------------------------------------------
 
@@ -256,8 +258,10 @@ class KernelRidgeCG(KernelMixin, MultiOutputMixin, RegressorMixin, BaseEstimator
         coefficients = np.empty_like(Y)
         self.n_iter_, self.residual_ = 0, 0.0
         right = Y if border is None else _without(border, Y)
-        with Progress(self.max_iter, self.progress, what="conjugate gradients", unit="iteration") as bar:
-            for alpha in np.unique(alphas):
+        distinct = np.unique(alphas)
+        total = len(distinct) * int(self.max_iter)
+        with Progress(total, self.progress, what="conjugate gradients", unit="iteration") as bar:
+            for alpha in distinct:
                 columns = alphas == alpha
                 coefficients[:, columns] = self._one_penalty(gram, right[:, columns], float(alpha), border, F, bar)
         intercepts = np.zeros(Y.shape[1])

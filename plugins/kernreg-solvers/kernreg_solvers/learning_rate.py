@@ -293,7 +293,12 @@ class LearningRate(BaseEstimator):  # type: ignore[misc]
     def _fitted(self, X: Any, y: np.ndarray, i: int) -> Any:
         model = KernelRidge() if self.estimator is None else clone(self.estimator)
         if self.alphas_ is not None:
-            model.set_params(**{self.parameter: float(self.alphas_[i])})
+            try:
+                model.set_params(**{self.parameter: float(self.alphas_[i])})
+            except (TypeError, ValueError) as error:
+                raise ParameterError(
+                    f"parameter: {self.parameter!r} cannot be set, as penalty has to ({error})"
+                ) from error
         return model.fit(X, y)
 
     def _error(self, model: Any, X: Any, y: Any) -> float:
@@ -312,8 +317,9 @@ class LearningRate(BaseEstimator):  # type: ignore[misc]
                 rest[: len(truth.coefficients)] -= truth.coefficients
                 return power_norm(rest, self.basis, self.gamma) ** 2
             return power_norm(lambda Z: predicted(Z) - truth(Z), self.basis, self.gamma, n_terms=terms) ** 2
-        expected = y if truth is None else as_numpy(truth(X))
-        error = float(np.mean(np.square(as_numpy(model.predict(X)) - expected)))
+        expected = y if truth is None else _numbers(truth(X), "truth", self.truth, count(X))
+        found = _numbers(model.predict(X), "estimator", self.estimator, count(X))
+        error = float(np.mean(np.square(found - expected)))
         return error if truth is not None else error - float(self.noise)
 
     def _regress(self) -> None:
@@ -361,6 +367,18 @@ def _line(sizes: np.ndarray, errors: np.ndarray) -> tuple[float, float]:
     """Exponent and constant of the power law through the errors."""
     slope, level = np.polyfit(np.log(sizes), np.log(errors), 1)
     return -float(slope), float(np.exp(level))
+
+
+def _numbers(values: Any, name: str, source: Any, n: int) -> np.ndarray:
+    """One number for each item, from `source`, the argument `name`."""
+    found = np.asarray(as_numpy(values), dtype=np.float64)
+    if found.shape == (n, 1):
+        return found[:, 0]
+    if found.shape != (n,):
+        raise ParameterError(
+            f"{name}: expected one number for each of {n} items, shape ({n},), got {describe(values)} from {source!r}"
+        )
+    return found
 
 
 def _is_number(value: Any) -> bool:

@@ -209,7 +209,8 @@ class LogisticFalkon(LogitMixin, FalkonMixin, ClassifierMixin, BaseEstimator):  
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Logits: of the second class, shape (n,), or of each class, shape (n, n_classes)."""
-        return np.asarray(self._operator(self._new_data(X)).times(self.dual_coef_) + self.intercept_)
+        self._check_fitted()
+        return np.asarray(self._on_centers(X, self.dual_coef_) + self.intercept_)
 
     def _check_alpha(self) -> None:
         alpha = self.alpha

@@ -50,7 +50,8 @@ class LogitMixin:
         self.classes_, codes = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise InputError(
-                f"y: expected at least 2 classes, got 1 class, {self.classes_.tolist()[0]!r}: there is nothing to tell apart"
+                f"y: expected at least 2 classes, got 1 class, {self.classes_.tolist()[0]!r}: there is nothing to tell "
+                "apart"
             )
         given = checked_weights(sample_weight, len(codes))
         weights = np.ones(len(codes)) if given is None else given.copy()

@@ -173,7 +173,8 @@ def mercer_coefficients(
         kept = f.coefficients[: len(found)]
         found[: len(kept)] = kept
         return found
-    nodes, weights = basis.quadrature(4 * _checked_terms(n_terms) if n_points is None else _checked_terms(n_points))
+    n_terms = _checked_terms(n_terms)
+    nodes, weights = basis.quadrature(4 * n_terms if n_points is None else _checked_terms(n_points))
     values = np.asarray(f(nodes), dtype=np.float64)
     if values.shape != weights.shape:
         raise ParameterError(f"f: expected one number for each of {len(weights)} items, got {describe(values)}")

@@ -98,6 +98,18 @@ def not_finite(kernel: Any) -> InputError:
     )
 
 
+def all_finite(products: np.ndarray, kernel: Any) -> np.ndarray:
+    """`products` with values of the kernel, unless NaN or infinity is among them.
+
+    Raises
+    ------
+    InputError
+    """
+    if not np.isfinite(products).all():
+        raise not_finite(kernel)
+    return products
+
+
 def precision(Z: Any) -> float:
     """Of a kernel's values on these items: the unit of rounding of their dtype, that of float64 for objects."""
     if is_torch(Z):

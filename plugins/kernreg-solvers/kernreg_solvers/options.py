@@ -58,6 +58,8 @@ class Problem(NamedTuple):
         Whether euclidean.nystrom can be had for this kernel.
     memory : float
         Bytes that may be taken.
+    mixed : bool
+        Whether some targets have a penalty, and others have none.
     """
 
     n: int
@@ -70,6 +72,7 @@ class Problem(NamedTuple):
     features: str
     nystrom: bool
     memory: float
+    mixed: bool = False
 
 
 def options(problem: Problem, speeds: costs.Speeds) -> tuple[Option, ...]:
@@ -84,7 +87,7 @@ def options(problem: Problem, speeds: costs.Speeds) -> tuple[Option, ...]:
         "solver.feature_ridge": items
         or ("" if p.features or (p.method and p.nystrom) else "the kernel has no features"),
         "solver.falkon": items or ("" if p.method == "gcv" else positive),
-        "solver.eigenpro2": "has no penalty" if p.alpha != 0.0 else _without_penalty(p),
+        "solver.eigenpro2": "has no penalty" if p.alpha != 0.0 or p.mixed else _without_penalty(p),
     }
     for solver, obstacle in obstacles.items():
         exact = solver == "solver.krr_cg" or (solver == "solver.feature_ridge" and p.features == "exact")

@@ -35,6 +35,8 @@ METHODS = ("loo", "gcv")
 _PER_DECADE, _FINE = 4, 33
 #: The search ends this many times above the largest eigenvalue: the fit is then all but zero.
 _ABOVE = 1e3
+#: Eigenvalues below this are zero: squares of their inverses would overflow.
+_LEAST = 1e-100
 _BLOCK = 512
 #: Coefficients that are in memory at a time: 128 MB.
 _MOST = 1 << 24
@@ -126,7 +128,10 @@ class DualPath:
             )
         self.n, self.n_targets = Y.shape
         self.total = float(n) if roots is None else float(np.square(roots).sum())
-        self.values, self.vectors = eigh(K.T, overwrite_a=True, check_finite=False, driver="evd")
+        values, self.vectors = eigh(K.T, overwrite_a=True, check_finite=False, driver="evd")
+        # what is rounding counts as zero: beside the least penalties a sum of many such values would show
+        rounding = n * float(np.finfo(np.float64).eps) * float(np.abs(values).max())
+        self.values = np.where(np.abs(values) > rounding, values, 0.0)
         self._targets = self.vectors.T @ Y
         border = (np.ones(n) if roots is None else roots) if intercept else None
         self._edge = None if border is None else self.vectors.T @ border
@@ -134,7 +139,7 @@ class DualPath:
     @property
     def range(self) -> tuple[float, float]:
         """Where a penalty is looked for: above rounding, and above what a negative eigenvalue needs."""
-        largest = max(float(np.abs(self.values).max()), float(np.finfo(np.float64).tiny) * 1e16)
+        largest = max(float(np.abs(self.values).max()), _LEAST)
         rounding = self.n * float(np.finfo(np.float64).eps) * largest
         low = max(rounding, -1.01 * float(self.values[0]))
         return low, max(_ABOVE * largest, 10.0 * low)
@@ -218,10 +223,19 @@ class PrimalPath:
     total : float
         Sum of their weights.
     intercept : bool
+    removed : float
+        The size of what centring has subtracted from `A`, whose rounding is left in it.
     """
 
     def __init__(
-        self, A: np.ndarray, B: np.ndarray, squares: np.ndarray, n: int, total: float, intercept: bool
+        self,
+        A: np.ndarray,
+        B: np.ndarray,
+        squares: np.ndarray,
+        n: int,
+        total: float,
+        intercept: bool,
+        removed: float = 0.0,
     ) -> None:
         if intercept and n < 2:
             raise InputError(
@@ -229,14 +243,17 @@ class PrimalPath:
             )
         self.n, self.total, self.intercept, self.n_targets = n, total, intercept, B.shape[1]
         values, self.vectors = eigh(A.T, overwrite_a=True, check_finite=False, driver="evd")
-        self.values = np.maximum(values, 0.0)
-        self._targets, self._squares = self.vectors.T @ B, squares
+        self._rounding = max(len(values), n) * float(np.finfo(np.float64).eps) * (max(float(values[-1]), 0.0) + removed)
+        # what is rounding counts as zero: of hundreds of such directions some would seem to explain a few targets
+        large = values > self._rounding
+        self.values = np.where(large, values, 0.0)
+        self._targets, self._squares = np.where(large[:, None], self.vectors.T @ B, 0.0), squares
 
     @property
     def range(self) -> tuple[float, float]:
         """Where a penalty is looked for: above the rounding of the normal matrix."""
-        largest = max(float(self.values[-1]), float(np.finfo(np.float64).tiny) * 1e16)
-        return max(len(self.values), self.n) * float(np.finfo(np.float64).eps) * largest, _ABOVE * largest
+        low = max(self._rounding, max(len(self.values), self.n) * float(np.finfo(np.float64).eps) * _LEAST)
+        return low, max(_ABOVE * float(self.values[-1]), 10.0 * low)
 
     def choose(self) -> Choice:
         """The penalty of least generalised cross-validation error."""
@@ -244,13 +261,15 @@ class PrimalPath:
 
     def gcv(self, alphas: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Generalised cross-validation errors, shape (g, t)."""
-        shifted = self.values[:, None] + alphas
-        q = np.square(self._targets[:, columns])
-        explained = ((self.values[:, None] + 2.0 * alphas) / np.square(shifted)).T @ q
-        # the difference cannot be known better than the rounding of the sum of squares
-        rest = np.maximum(self._squares[columns] - explained, np.finfo(np.float64).eps * self._squares[columns])
-        freedom = self.n - self.intercept - (self.values[:, None] / shifted).sum(axis=0)
-        freedom = np.maximum(freedom, np.finfo(np.float64).eps * self.n)
+        eps, squares, large = float(np.finfo(np.float64).eps), self._squares[columns], self.values > 0.0
+        # what is left of each direction's part of the targets; with as many columns as items that is nearly nothing,
+        # and so is the freedom: differences of the sums would be rounding, whose quotient has minima of its own
+        left = alphas / (self.values[:, None] + alphas)
+        parts = np.square(self._targets[large][:, columns]) / self.values[large, None]
+        rest = np.maximum(squares - parts.sum(axis=0), 0.0) + np.square(left[large]).T @ parts
+        # not known better than the rounding of the sum of squares
+        rest = np.maximum(rest, eps * squares)
+        freedom = np.maximum(self.n - self.intercept - len(left) + left.sum(axis=0), eps * self.n)
         return np.asarray(self.n**2 / self.total * rest / np.square(freedom)[:, None])
 
     def left_out(self, Q: np.ndarray, Y: np.ndarray, weights: np.ndarray | None, alphas: np.ndarray) -> np.ndarray:

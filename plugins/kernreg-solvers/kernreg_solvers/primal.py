@@ -26,10 +26,21 @@ class Solution(NamedTuple):
 
 
 class DualFeatures:
-    """More columns than rows: the Gram matrix of the features takes the normal matrix's place."""
+    """More columns than rows: the Gram matrix of the features takes the normal matrix's place.
 
-    def __init__(self, Z: Any, Y: np.ndarray, weights: np.ndarray | None) -> None:
+    Parameters
+    ----------
+    Z : ndarray or csr matrix, shape (n, D), float64
+    Y : ndarray, shape (n, t)
+    weights : ndarray, shape (n,), optional
+    own : bool
+        Whether to copy these three, for later solutions: features may be the user's own rows.
+    """
+
+    def __init__(self, Z: Any, Y: np.ndarray, weights: np.ndarray | None, own: bool = False) -> None:
         guard_memory((len(Y), len(Y)), np.float64, what="the Gram matrix of the features")
+        if own:
+            Z, Y, weights = Z.copy(), Y.copy(), None if weights is None else weights.copy()
         self._Z, self._Y, self._weights = Z, Y, weights
         K = Z @ Z.T
         self._K = np.ascontiguousarray(K.toarray() if is_sparse(K) else K)
