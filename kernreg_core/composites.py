@@ -16,7 +16,7 @@ import numpy as np
 from ._composite import Composite
 from ._features import all_features, are_independent, side_by_side, tensor_product
 from ._parts import METHODS, capabilities_of, is_kernel_like, split_parts
-from ._unary import Normalized, Power, Scaled
+from .unary import Normalized, Power, Scaled
 from .arrays import describe
 from .base import BaseKernel, provides
 from .errors import ParameterError
