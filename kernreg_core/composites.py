@@ -16,10 +16,10 @@ import numpy as np
 from ._composite import Composite
 from ._features import all_features, are_independent, side_by_side, tensor_product
 from ._parts import METHODS, capabilities_of, is_kernel_like, split_parts
-from .unary import Normalized, Power, Scaled
 from .arrays import describe
 from .base import BaseKernel, provides
 from .errors import ParameterError
+from .unary import Normalized, Power, Scaled
 
 __all__ = ["Normalized", "Power", "Product", "Scaled", "Sum", "added", "multiplied", "normalize", "scaled"]
 

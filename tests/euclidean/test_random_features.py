@@ -520,10 +520,11 @@ def test_tensors_have_the_features_of_arrays(coupling: str) -> None:
 
 def test_gradients_reach_items_length_scale_and_factor() -> None:
     torch = pytest.importorskip("torch")
-    T = torch.tensor(data(3, 17), requires_grad=True)
-    scale = torch.linspace(1.0, 2.0, 17, dtype=torch.float64, requires_grad=True)
     factor = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
-    for inner, coupling in ((ke.Matern, "structured"), (ke.RBF, "iid"), (ke.Laplace, "iid")):
+    # structured: a block of 16 and one coordinate more
+    for inner, coupling, d in ((ke.Matern, "structured", 17), (ke.RBF, "iid", 3), (ke.Laplace, "iid", 3)):
+        T = torch.tensor(data(2, d), requires_grad=True)
+        scale = torch.linspace(1.0, 2.0, d, dtype=torch.float64, requires_grad=True)
 
         def features(x: Any, l: Any, v: Any, inner: Any = inner, coupling: str = coupling) -> Any:  # noqa: E741
             kernel = ke.RandomFourier(kernel=v * inner(lengthscale=l), n_features=5, coupling=coupling, rng=0)

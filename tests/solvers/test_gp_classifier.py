@@ -22,6 +22,7 @@ from solver_kernels import KINDS, WORDS, Gauss, Indefinite, Letters, Spectrum, U
 
 import kernreg_core as kr
 from kernreg_core.errors import InputError, ParameterError
+from kernreg_core.threads import pinned_blas
 from kernreg_solvers import GaussianProcessClassifier, NotFittedError, claims_gaussian
 from kernreg_solvers.gp_average import average_logistic, average_probit, average_softmax
 from kernreg_solvers.gp_laplace import find_mode, logistic, mode_derivative, probit
@@ -203,6 +204,7 @@ def test_the_softmax_mode_and_likelihood_are_laplaces(weights: Any) -> None:
 
 
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
+@pinned_blas()  # threads of small products wait for each other
 def test_the_derivative_of_the_softmax_likelihood(weights: Any) -> None:
     G = softmax_derivative(K, find_softmax_mode(K, INDICATORS, weights), weights)
     for _ in range(3):

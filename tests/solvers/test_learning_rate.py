@@ -245,8 +245,8 @@ def test_bad_parameters(
 
 def test_a_truth_in_a_column_is_the_same_truth(data: tuple[np.ndarray, ...]) -> None:
     X, y = data
-    rate = LearningRate(truth=zero, random_state=0).fit(X, y)
-    column = LearningRate(truth=lambda X: zero(X)[:, None], random_state=0).fit(X, y)
+    rate = LearningRate(truth=zero, sizes=(20, 40), repeats=1, random_state=0).fit(X, y)
+    column = clone(rate).set_params(truth=lambda X: zero(X)[:, None]).fit(X, y)
     assert np.array_equal(column.errors_, rate.errors_)
 
 
