@@ -228,3 +228,21 @@ def test_a_kernel_on_sequences_may_take_rows() -> None:
     codes = np.random.default_rng(0).integers(0, 3, (12, 5))
     model = KernelRidge(kernel=Overlap()).fit(codes, Y)
     assert model.predict(codes).shape == (12,)
+
+
+def test_names_that_are_no_entries_are_told_by_argument() -> None:
+    with pytest.raises(ParameterError, match=r"^kernel: expected 'family\.name'.*got 'rbf'"):
+        KernelRidge(kernel="rbf").fit(X, Y)
+    with pytest.raises(UnknownNameError, match=r"^kernel: no installed plugin offers 'nobody\.has_this'"):
+        KernelRidge(kernel="nobody.has_this").fit(X, Y)
+    with pytest.raises(ParameterError, match=r"^selector: expected 'family\.name'"):
+        Falkon(kernel=Gauss(), selector="uniform").fit(X, Y)
+
+
+def test_too_many_rows_for_a_matrix_are_told_which_solvers_take_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(*args: Any, **kwargs: Any) -> Any:
+        raise kr.GramMemoryError("80 GB")
+
+    monkeypatch.setattr(kr, "gram", refuses)
+    with pytest.raises(kr.GramMemoryError, match=r"80 GB\. Solvers that need no such matrix: solver\.falkon"):
+        KernelRidge(kernel=Gauss()).fit(X, Y)

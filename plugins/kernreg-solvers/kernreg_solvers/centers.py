@@ -19,7 +19,7 @@ from kernreg_core.errors import InputError, ParameterError
 from .mixin import KernelMixin, _own_copy, as_numpy, count
 from .nystrom_features import all_finite
 from .operator import KernelOperator, is_float32
-from .resolve import is_precomputed, probe
+from .resolve import create, is_precomputed, probe
 
 #: Centres by default: this many times the root of the number of items, and no more than MOST.
 PER_ROOT, MOST = 10, 4000
@@ -111,7 +111,7 @@ class CentersMixin(KernelMixin):
 
     def _resolved_selector(self, random_state: np.random.RandomState) -> Any:
         """A fresh selector, seeded by ``random_state`` and with this model's kernel where it has none of its own."""
-        selector = kr.create(self.selector) if isinstance(self.selector, str) else kr.clone(self.selector)
+        selector = create(self.selector, "selector") if isinstance(self.selector, str) else kr.clone(self.selector)
         if isinstance(selector, type) or not callable(getattr(selector, "select", None)):
             raise ParameterError(
                 "selector: expected a selector with select(X, n), an entry's name or None (uniform choice), got "

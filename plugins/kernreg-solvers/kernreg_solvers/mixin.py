@@ -252,11 +252,21 @@ class KernelMixin:
 
 def _gram(kernel: Any, X: Any, Y: Any = None) -> Any:
     """The Gram matrix without a progress bar; of anything but tensors converted to float64 tile by tile."""
-    if Y is None and isinstance(X, np.ndarray) and isinstance(kernel, kr.BaseKernel) and hasattr(kernel, "into"):
-        items, _ = kernel.check_items(X)
-        if kernel.result_dtype(items) == np.float64:
-            return kernel(items)  # it cuts, threads and mirrors in cache, which tiles of a large matrix do not
-    return kr.gram(kernel, X, Y, dtype=None if on_torch(X) else np.float64, progress=False)
+    try:
+        if Y is None and isinstance(X, np.ndarray) and isinstance(kernel, kr.BaseKernel) and hasattr(kernel, "into"):
+            items, _ = kernel.check_items(X)
+            if kernel.result_dtype(items) == np.float64:
+                return kernel(items)  # it cuts, threads and mirrors in cache, which tiles of a large matrix do not
+        return kr.gram(kernel, X, Y, dtype=None if on_torch(X) else np.float64, progress=False)
+    except errors.GramMemoryError as error:
+        raise _too_large(error) from error
+
+
+def _too_large(error: errors.GramMemoryError) -> errors.GramMemoryError:
+    return errors.GramMemoryError(
+        f"{error}. Solvers that need no such matrix: solver.falkon and solver.krr_cg (regression), "
+        "solver.logistic_falkon (classes), solver.sparse_gp; kr.find(kind='solver', tags={'large_scale'}) lists all"
+    )
 
 
 def count(X: Any) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 
 import kernreg_core as kr
 from kernreg_core.arrays import describe
-from kernreg_core.errors import KernregError, ParameterError
+from kernreg_core.errors import KernregError, ParameterError, UnknownNameError
 
 from .kernels import LinearKernel
 
@@ -45,7 +45,7 @@ def resolve(kernel: Any) -> Any:
     if kernel is None:
         return LinearKernel()
     if isinstance(kernel, str):
-        return check_usable(kr.create(kernel), f"kernel={kernel!r}")
+        return check_usable(create(kernel, "kernel"), f"kernel={kernel!r}")
     if isinstance(kernel, type):
         raise ParameterError(
             f"kernel: {_EXPECTED}, got the class {kernel.__name__}: make an object of it, {kernel.__name__}(...)"
@@ -54,6 +54,14 @@ def resolve(kernel: Any) -> Any:
         raise ParameterError(f"kernel: {_EXPECTED}, got {describe(kernel)}")
     found = kernel if inspect.isroutine(kernel) else kr.clone(kernel)
     return check_usable(found, "kernel")
+
+
+def create(name: str, argument: str) -> Any:
+    """The entry `name` with its defaults; the error about a wrong one names the argument."""
+    try:
+        return kr.create(name)
+    except (ParameterError, UnknownNameError) as error:
+        raise type(error)(f"{argument}: {str(error).removeprefix('name: ')}") from error
 
 
 def peek(kernel: Any) -> Any:

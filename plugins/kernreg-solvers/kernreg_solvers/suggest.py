@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from textwrap import shorten
 from typing import Any, Self
 
 import numpy as np
@@ -183,14 +184,10 @@ class KernelSuggestion(KernelMixin, BaseEstimator):  # type: ignore[misc]
 
     @property
     def table_(self) -> str:
-        """The results as text, best first."""
+        """The results as text, best first; of errors the beginning."""
         self._check_fitted()
         return text_table(
-            ["kernel", self._score_name(), "std", "seconds", ""],
-            [
-                [row["label"], *(f"{row[key]:.3f}" for key in ("score", "std")), f"{row['seconds']:.2f}", row["error"]]
-                for row in self.results_
-            ],
+            ["kernel", self._score_name(), "std", "seconds", "note"], [_cells(row) for row in self.results_]
         )
 
     def _score_name(self) -> str:
@@ -423,6 +420,12 @@ def _stretched(kernel: Any, multiple: float) -> Any:
 
 def _label(kernel: Any) -> str:
     return kernel if isinstance(kernel, str) else repr(kernel)
+
+
+def _cells(row: dict[str, Any]) -> list[str]:
+    if row["error"]:
+        return [row["label"], "-", "-", f"{row['seconds']:.2f}", shorten(row["error"], 60, placeholder=" ...")]
+    return [row["label"], f"{row['score']:.3f}", f"{row['std']:.3f}", f"{row['seconds']:.2f}", ""]
 
 
 def _codes(found: np.ndarray) -> np.ndarray:
