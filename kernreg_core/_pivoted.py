@@ -233,14 +233,16 @@ def _accepted(
     root = np.zeros((size, size), dtype=residual.dtype)
     for step in range(size):
         left = residual.diagonal().real
-        i = step if method == "random" else int(left.argmax())
+        i = step if method == "random" else int((left if kept else before).argmax())
         # the first proposal is a pivot by construction; a residual that fell since then is drawn less often
         if kept and (left[i] <= thresholds[i] if method == "random" else left[i] <= bound):
             if method == "random":
                 continue
             break
-        pivot = float(left[i]) if left[i] > 0 else float(before[i])  # by rounding only
+        # the first residual was known before; computed anew it may differ by rounding, and even be negative
+        pivot = float(left[i] if kept else before[i])
         column = residual[:, i] / math.sqrt(pivot)
+        column[i] = math.sqrt(pivot)
         root[:, len(kept)] = column
         residual -= np.outer(column, column.conj())
         same = chosen == chosen[i]

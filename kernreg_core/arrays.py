@@ -280,8 +280,9 @@ def check_vectors(V: Any, rows: int, X: Any, *, tensors: bool, name: str = "V") 
     if not tensors:
         V = _numbers(V, name)
     if V.ndim not in (1, 2) or V.shape[0] != rows:
+        side = " of Y" if name == "V" else ""
         raise InputError(
-            f"{name}: expected shape ({rows},) or ({rows}, p), one row for each item of Y, got {describe(V)}"
+            f"{name}: expected shape ({rows},) or ({rows}, p), one row for each item{side}, got {describe(V)}"
         )
     if tensors and is_torch(X) and V.device != X.device:
         raise InputError(f"{name}: expected X's device {X.device}, got {V.device}: move it with {name}.to(X.device)")

@@ -423,6 +423,17 @@ def test_random_blocks_have_the_law_of_single_pivots():
         assert (np.abs(counts[i] - 3000 * p) <= 5 * np.sqrt(3000 * p * (1 - p)) + 1e-9).all()
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("method", ["greedy", "random"])
+def test_blocks_end_where_residuals_are_rounding(method, dtype):
+    """A smooth kernel on repeated points: of the proposals the first may have a fresh residual of zero or less."""
+    x = np.tile(np.linspace(0.0, 3.0, 60), 2)
+    K = np.exp(-0.1 * (x[:, None] - x) ** 2).astype(dtype)
+    L, pivots = pivoted_cholesky(None, K, 100, tol=0.0, method=method, rng=0, block=8)
+    assert len(set(pivots)) == len(pivots)
+    assert np.abs(L @ L.T - K).max() < (1e-4 if dtype == np.float32 else 1e-12)
+
+
 def test_a_block_takes_no_more_columns_than_the_tolerance_asks_for():
     k = np.diag([8.0, 4.0, 2.0, 1.0, 0.5])
     for tol, expected in ((0.5, 1), (0.3, 2), (0.2, 3), (0.0, 5)):

@@ -82,6 +82,43 @@ def test_tensors_float32_and_sparse_rows_select_what_arrays_do() -> None:
         assert np.array_equal(selector.select(sparse.csr_array(X), 7), expected), selector
         torch = pytest.importorskip("torch", reason="torch is not installed")
         assert np.array_equal(selector.select(torch.tensor(X), 7), expected), selector
+        single = torch.tensor(X, dtype=torch.float32, requires_grad=True)
+        assert np.array_equal(selector.select(single, 7), expected), selector
+
+
+def test_tensors_in_single_precision_are_no_indefinite_matrix() -> None:
+    """All items of a smooth kernel: in float32 the residuals fall below zero by more than float64 rounding explains."""
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    X = torch.tensor(np.random.default_rng(0).standard_normal((60, 3)), dtype=torch.float32)
+    assert sorted(PivotedCholesky(kernel=RBF(lengthscale=3.0), rng=0).select(X, 60)) == list(range(60))
+
+
+def test_kernels_whose_values_are_in_single_precision() -> None:
+    """Rounding to float32 leaves residuals of -1e-7: far below zero for float64, and yet no indefinite kernel."""
+    X = np.random.default_rng(0).standard_normal((100, 2))
+
+    def single(A, B=None):
+        return RBF(lengthscale=2.0)(A, A if B is None else B).astype(np.float32)
+
+    for method in ("random", "greedy"):
+        selector = PivotedCholesky(kernel=single, method=method, rng=0)
+        assert sorted(selector.select(X, 100)) == list(range(100))
+        assert selector.trace_error_ < 1e-6
+
+
+@pytest.mark.parametrize("method", ["random", "greedy"])
+def test_no_tolerance_and_items_that_repeat(method) -> None:
+    """Blocks of proposals go on to where residuals are rounding alone, which is not singular."""
+    X = np.repeat(np.random.default_rng(0).standard_normal((60, 2)), 2, axis=0)
+    selector = PivotedCholesky(kernel=RBF(lengthscale=2.0), method=method, tol=0.0, block=8, rng=0)
+    assert len(set(selector.select(X, 110))) == 110
+    assert selector.trace_error_ < 1e-14
+
+
+def test_distances_that_overflow_are_refused() -> None:
+    for trials in (1, 3):
+        with pytest.raises(InputError, match="X: expected items whose squared distances are finite"):
+            KMeansLandmarks(n_trials=trials, rng=0).select(1e200 * rare(), 5)
 
 
 def test_complex_kernels() -> None:
@@ -138,7 +175,11 @@ def test_an_indefinite_kernel_is_refused() -> None:
         return (X[:, None, 0] != Y[None, :, 0]) * 1.0 + 0.1
 
     X = np.arange(4.0)[:, None]
-    for selector in (PivotedCholesky(kernel=indefinite, rng=0), LeverageLandmarks(kernel=indefinite, alpha=0.1, rng=0)):
+    for selector in (
+        PivotedCholesky(kernel=indefinite, rng=0),
+        LeverageLandmarks(kernel=indefinite, alpha=0.1, rng=0),
+        KMeansLandmarks(kernel=indefinite, rng=0),
+    ):
         with pytest.raises(InputError, match="positive"):
             selector.select(X, 3)
 

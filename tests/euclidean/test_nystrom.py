@@ -211,7 +211,8 @@ def test_given_landmarks() -> None:
         ({"selector": "euclidean.rbf"}, ParameterError, "selector"),
         ({"selector": "nonsense"}, ValueError, "nonsense"),
         ({"landmarks": np.ones((2, 5))}, ParameterError, "lengthscale"),
-        ({"landmarks": np.array([[np.nan, 0, 0]])}, InputError, "NaN"),
+        ({"landmarks": np.array([[np.nan, 0, 0]])}, InputError, "landmarks: .*NaN"),
+        ({"landmarks": np.ones((2, 2)), "kernel": None}, InputError, "landmarks: expected 3 features, as X has"),
     ],
 )
 def test_bad_parameters_are_refused_by_fit(parameters, error, words) -> None:
@@ -232,6 +233,10 @@ def test_bad_items_are_refused() -> None:
         k.features(np.ones((5, 2)))
     with pytest.raises(InputError, match="V: expected shape"):
         k.matvec(data(), np.ones(59))
+    with pytest.raises(InputError, match="V: expected numbers"):
+        k.matvec(data(), np.array(["a"] * 60))
+    with pytest.raises(InputError, match="V: .*NaN"):
+        k.matvec(k.prepare(data()), np.full(60, np.nan))
     with pytest.raises(InputError, match="features of them"):
         k.fit(k.prepare(data()))
     with pytest.raises(InputError, match="NaN"):
@@ -393,6 +398,18 @@ def test_single_precision_is_kept_and_enough(lengthscale) -> None:
     assert np.abs(fitted(X) - k(X)).max() < 2e-5
 
 
+def test_the_error_estimate_of_single_precision_items_is_not_rounding() -> None:
+    """What 40 of 60 landmarks leave, from the definition in float64: below what float32 features can tell."""
+    X, kernel = data(60).astype(np.float32), RBF(lengthscale=5.0)
+    k = Nystrom(kernel=kernel, n_features=40, selector="pivoted_cholesky", rng=0).fit(X)
+    wide = X.astype(np.float64)
+    cross = kernel(wide, wide[k.indices_])
+    left = kernel(wide) - cross @ np.linalg.solve(kernel(wide[k.indices_]), cross.T)
+    true = float(np.trace(left)) / 60
+    assert true < 1e-6
+    assert k.error_estimate(X).error == pytest.approx(true, rel=1e-3)
+
+
 def test_the_same_bits_on_any_number_of_threads(monkeypatch) -> None:
     X = data(1500, 4)
     k = Nystrom(n_features=100, rng=0).fit(X)
@@ -420,11 +437,14 @@ def test_tensors_and_their_gradients() -> None:
     assert isinstance(fitted.landmarks_, torch.Tensor)
     assert np.allclose(fitted(Y), k(Y), atol=1e-12)
     assert fitted(torch.tensor(Y).float()).dtype == torch.float32
-    with pytest.raises(InputError, match="V: expected an array of X's library"):
+    with pytest.raises(InputError, match="V: expected a torch tensor, as X is"):
         k.matvec(torch.tensor(X), np.ones(60))
     P = k.prepare(torch.tensor(X))
     assert np.allclose(k(P[:3], P).numpy(), k(X[:3], X))
-    assert np.allclose(k.matvec(P, torch.ones(60, dtype=torch.float64)).numpy(), k(X).sum(axis=1))
+    for dtype in (torch.float64, torch.float32, torch.int64):
+        assert np.allclose(k.matvec(P, torch.ones(60, dtype=dtype)).numpy(), k(X).sum(axis=1))
+    with pytest.raises(InputError, match="V: expected a torch tensor, as X is"):
+        k.matvec(P, np.ones(60))
 
 
 def test_gradients_reach_parameters_of_the_kernel() -> None:

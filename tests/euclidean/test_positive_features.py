@@ -182,6 +182,10 @@ def test_what_overflows_and_what_vanishes() -> None:
         F = ke.PositiveFeatures(n_features=16, rng=0).features(far)
     assert not F[0].any()
     assert F[1:].all()
+    for distance in (1e100, 1e200):  # whose squares are not finite is as far
+        with pytest.warns(kr.KernregWarning, match="so far from the origin") as told:
+            assert not ke.PositiveFeatures(n_features=16, rng=0).features(distance * far[:1]).any()
+        assert len(told) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         ke.PositiveFeatures(n_features=16, rng=0).features(5.0 * X)

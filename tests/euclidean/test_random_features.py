@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import pickle
 from typing import Any
@@ -265,10 +266,26 @@ def _engines() -> dict[str, Any]:
         "plain factory": Lattice,
         "instance": Lattice(3),
         "engine": qmc.Halton(d=3, seed=0),
+        # these take a seed and make no use of it; the first point is 0
+        "unscrambled sobol": functools.partial(qmc.Sobol, scramble=False),
+        "unscrambled halton": functools.partial(qmc.Halton, scramble=False),
     }
 
 
-@pytest.mark.parametrize("which", ["sobol", "halton", "latin", "factory", "plain factory", "instance", "engine"])
+@pytest.mark.parametrize(
+    "which",
+    [
+        "sobol",
+        "halton",
+        "latin",
+        "factory",
+        "plain factory",
+        "instance",
+        "engine",
+        "unscrambled sobol",
+        "unscrambled halton",
+    ],
+)
 def test_features_from_samplers_are_unbiased_and_err_less(which: str) -> None:
     sampler = _engines()[which]
 
@@ -396,6 +413,26 @@ def test_phases_of_every_size() -> None:
     np.testing.assert_allclose(kernel.features(large), kernel.features(large.astype(np.float64)), atol=1e-7)
     with pytest.raises(InputError, match="overflow"):
         ke.RandomFourier(kernel=ke.RBF(lengthscale=1e-10), rng=0).features(1e300 * X)
+
+
+@pytest.mark.parametrize(("far", "d"), [(1e4, 1), (2e5, 1), (1e4, 20)])
+def test_single_precision_far_from_the_origin(far: float, d: int) -> None:
+    """Phases of float32 numbers are as large as the data: rounded to float32 they would be off by up to 0.05."""
+    items = (far + np.random.default_rng(0).standard_normal((10, d))).astype(np.float32)
+    kernel = ke.RandomFourier(kernel=ke.RBF(lengthscale=d**0.5), n_features=65, rng=0)
+    expected = kernel.features(items.astype(np.float64))
+    found = kernel.features(items)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-7)
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    gradients = []
+    for dtype in (torch.float32, torch.float64):
+        T = torch.tensor(items, dtype=dtype, requires_grad=True)
+        F = kernel.features(T)
+        assert F.dtype == dtype
+        np.testing.assert_allclose(F.detach().numpy(), expected, rtol=0, atol=1e-6)
+        gradients.append(torch.autograd.grad(F.sum(), T)[0].double())
+    np.testing.assert_allclose(*gradients, atol=1e-6 * float(gradients[1].abs().max()))
 
 
 def _unit(kernel: Any) -> Any:

@@ -26,6 +26,20 @@ def on_host(values: Any) -> np.ndarray:
     return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64, copy=False)
 
 
+def in_double(X: Any) -> Any:
+    """Rows in single or half precision as float64 ones, where there is float64; other items as they are."""
+    if is_numpy(X) and X.dtype == np.float32:
+        return X.astype(np.float64)
+    if is_torch(X) and X.is_floating_point():
+        return X.detach() if X.device.type == "mps" else X.detach().double()
+    return X
+
+
+def is_coarse(K: Any) -> bool:
+    """Whether kernel values are accurate to single precision, at most."""
+    return str(K.dtype).removeprefix("torch.") in ("float16", "bfloat16", "float32", "complex64")
+
+
 def check_candidates(X: Any) -> Any:
     """`X` if it is a collection that items can be picked from; InputError otherwise."""
     if isinstance(X, (str, bytes)):
@@ -118,15 +132,13 @@ class KernelColumns:
     kernel : kernel
         One that prepares items prepares them once.
     X : items
-        float32 rows are computed in float64.
+        Rows in lower precision, arrays or tensors, are computed in float64.
     """
 
     def __init__(self, kernel: Any, X: Any) -> None:
         self.kernel = check_kernel(kernel)
         if not is_prepared(X):
-            X = _checked(kernel, X)
-            if is_numpy(X) and X.dtype == np.float32:
-                X = X.astype(np.float64)
+            X = in_double(_checked(kernel, X))
         self.X = X
         self.n = length(X)
         prepares = "prepare" in kr.capabilities(kernel) and not is_prepared(X)
@@ -153,6 +165,11 @@ class KernelColumns:
     def diagonal(self) -> np.ndarray:
         """k(x, x) for every item, shape (n,), real."""
         return diagonal(self.kernel, self._rows)
+
+    def is_coarse(self) -> bool:
+        """Whether the kernel gives values in single precision, whatever the items are in."""
+        side = self._side(np.zeros(1, np.int64))
+        return is_coarse(cross(self.kernel, side, side))
 
 
 def _checked(kernel: Any, X: Any) -> Any:

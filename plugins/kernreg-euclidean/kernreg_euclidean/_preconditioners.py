@@ -28,7 +28,7 @@ def preconditioner(table: np.ndarray, noise: float) -> Callable[[np.ndarray], np
         The kernel at all differences of the grid.
     noise : float
     """
-    low = LowRankPreconditioner(table, noise) if noise > 0 else None
+    low = LowRankPreconditioner(table, noise) if noise > 0 and table.any() else None
     return low if low is not None and low.left <= noise else CirculantPreconditioner(table, noise)
 
 

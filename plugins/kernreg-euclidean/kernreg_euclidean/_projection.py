@@ -13,22 +13,18 @@ from kernreg_core.arrays import is_numpy, is_prepared, is_torch, length
 from kernreg_core.base import result_dtype_of
 from kernreg_core.threads import run_parallel
 
-from ._items import cross, on_host
+from ._items import cross, in_double, is_coarse, on_host
 from ._whitening import ROWS, Whitening, precision
 
 
 def landmark_gram(kernel: Any, landmarks: Any) -> tuple[np.ndarray, bool]:
     """k(Z, Z) in double precision on the host, and whether its values are accurate to single precision only."""
-    if is_numpy(landmarks) and landmarks.dtype == np.float32:
-        landmarks = landmarks.astype(np.float64)
-    elif is_torch(landmarks) and landmarks.is_floating_point() and landmarks.device.type != "mps":
-        landmarks = landmarks.detach().double()
+    landmarks = in_double(landmarks)
     K = cross(kernel, landmarks, landmarks)
     host = on_host(K)
     if "symmetric" not in kr.capabilities(kernel):
         host = (host + host.conj().T) / 2
-    coarse = str(K.dtype).removeprefix("torch.") in ("float16", "bfloat16", "float32", "complex64")
-    return host, coarse
+    return host, is_coarse(K)
 
 
 def snapshot(kernel: Any) -> dict[str, Any]:

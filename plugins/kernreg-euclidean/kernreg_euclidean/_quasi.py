@@ -23,8 +23,8 @@ def cube_points(sampler: Any, n: int, d: int, rng: np.random.Generator) -> np.nd
     """`n` points of the open unit cube in `d` dimensions.
 
     A sampler that is made here gets an rng of its own. One that is given as an object is copied, never advanced; its
-    points, and those of a sampler that takes no rng, are shifted by one random vector modulo 1: each point is then
-    uniform, and what is averaged over the points unbiased.
+    points, and those of a sampler that does not depend on its rng (an engine made with ``scramble=False``), are shifted
+    by one random vector modulo 1: each point is then uniform, and what is averaged over the points unbiased.
 
     Parameters
     ----------
@@ -42,26 +42,36 @@ def cube_points(sampler: Any, n: int, d: int, rng: np.random.Generator) -> np.nd
     ParameterError
         If it is no sampler, of another dimension, or its points are not in the unit cube.
     """
-    engine, is_random = _engine(sampler, d, rng)
+    engine, takes_rng = _engine(sampler, d, rng)
     if (dimension := getattr(engine, "d", None)) is not None and dimension != d:
         raise ParameterError(f"sampler: expected one of {d} dimensions, got {sampler!r} of {dimension}: pass its class")
-    with warnings.catch_warnings():
-        # the error of Sobol' points is smallest for powers of two, and never worse than that of random ones
-        warnings.filterwarnings("ignore", "The balance properties of Sobol", UserWarning)
-        found = engine.sample(n) if callable(getattr(engine, "sample", None)) else engine.random(n)
+    found = _drawn(engine, n)
     points = np.array(found, dtype=np.float64)
     if points.shape != (n, d) or not ((points >= 0.0) & (points <= 1.0)).all():
         raise ParameterError(
             f"sampler: expected {n} points of the unit cube in {d} dimensions, got {describe(found)}"
             + (f" with values from {points.min():g} to {points.max():g}" if points.size else "")
         )
-    if not is_random:
+    if not takes_rng or _repeats(sampler, points, rng):
         points = (points + rng.random(d)) % 1.0
     return np.clip(points, 2.0**-53, 1.0 - 2.0**-53)
 
 
+def _drawn(engine: Any, n: int) -> Any:
+    with warnings.catch_warnings():
+        # the error of Sobol' points is smallest for powers of two, and never worse than that of random ones
+        warnings.filterwarnings("ignore", "The balance properties of Sobol", UserWarning)
+        return engine.sample(n) if callable(getattr(engine, "sample", None)) else engine.random(n)
+
+
+def _repeats(sampler: Any, points: np.ndarray, rng: np.random.Generator) -> bool:
+    """Whether `sampler` gives the same points whatever its rng."""
+    twin, _ = _engine(sampler, points.shape[1], rng.spawn(1)[0])
+    return np.array_equal(np.asarray(_drawn(twin, len(points))), points)
+
+
 def _engine(sampler: Any, d: int, rng: np.random.Generator) -> tuple[Any, bool]:
-    """An object to draw from, and whether its points are already random in a way that `rng` decides."""
+    """An object to draw from, and whether it was made with an rng that `rng` decides."""
     if isinstance(sampler, str):
         sampler = load(sampler)
     if isinstance(sampler, type) or not _draws(sampler):

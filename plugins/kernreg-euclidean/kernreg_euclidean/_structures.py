@@ -35,7 +35,9 @@ class SumOfProducts:
 
 
 def product_on(kernel: Any, X: np.ndarray, Y: np.ndarray) -> Any:
-    """An object with ``multiply(V)`` for k(X, Y), or None where there is no structure."""
+    """An object with ``multiply(V)`` for k(X, Y), or None where there is no structure, or values are complex."""
+    if "complex" in kr.capabilities(kernel):
+        return None
     left = axes_of(X)
     right = left if Y is X else axes_of(Y)
     return None if left is None or right is None else _between(kernel, left, right)

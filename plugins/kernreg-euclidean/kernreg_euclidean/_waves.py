@@ -24,6 +24,7 @@ from kernreg_core.errors import InputError
 from kernreg_core.threads import num_threads, run_parallel
 
 from ._frequencies import Rows
+from ._products import squared_norms
 from ._tiles import SERIAL_WORK, Scratch
 
 #: Entries of the table: 128 kB, which stay in the second-level cache.
@@ -32,8 +33,9 @@ TABLE = 8192
 _MAGIC = 1.5 * 2.0**52
 #: Up to this size products are split by `_MAGIC`; above, whole turns are taken off first.
 _LARGEST = 2.0**50
-#: float32 products up to this size are phases that still mean something; larger ones are computed in float64.
-_LARGEST_SINGLE = 1e6
+#: float32 products up to this size are phases right to 1e-4; larger ones, as of data far from the origin, are computed
+#: in float64.
+LARGEST_SINGLE = 1024.0
 #: Pairs of a block by the bytes of a number, on one thread (buffers that stay in cache) and on several (which take
 #: turns in Python after every operation, so that long ones lose less than what leaves the cache).
 _BLOCK = {8: (1 << 16, 1 << 17), 4: (1 << 17, 1 << 18)}
@@ -78,7 +80,9 @@ def fill_waves(X: Any, rows: Rows, factor: Any, scale: float, shift: float | Non
         raise InputError(
             "X: its products with the frequencies overflow float64: rescale X, or use a longer length scale"
         )
-    wide = out.dtype in (np.float64, np.complex128) or largest > _LARGEST_SINGLE
+    wide = out.dtype in (np.float64, np.complex128) or (
+        largest > LARGEST_SINGLE and _longest(X) * rows.longest() * float(np.abs(factor).max()) > LARGEST_SINGLE
+    )
     dtype: Any = np.float64 if wide else np.float32
     unit = TABLE / (2.0 * math.pi) if wide else 1.0
     project = rows.projection(np.multiply(factor, unit), dtype)
@@ -122,6 +126,10 @@ def block_height(n: int, m: int, d: int, sizes: tuple[int, int], parallel: bool)
     threads = num_threads() if parallel else 1
     height = max(1, sizes[threads > 1] // m, min(_ROWS, 2 * d, _ELEMENTS // m))
     return height if threads == 1 else min(height, -(-n // (4 * threads)))
+
+
+def _longest(X: Any) -> float:
+    return math.sqrt(float(squared_norms(X).max()))
 
 
 def _largest(X: Any) -> float:

@@ -9,13 +9,14 @@ import numpy as np
 
 import kernreg_core as kr
 from kernreg_core import BaseKernel
-from kernreg_core.arrays import describe, is_numpy, is_torch, length
+from kernreg_core.arrays import check_vectors, describe, is_numpy, is_torch
 from kernreg_core.base import provides, result_dtype_of
 from kernreg_core.errors import InputError, KernregWarning
 
 from . import _parameters
 from ._grids import grid_points
 from ._items import check_kernel
+from ._multiply import on_columns
 from ._projection import same, snapshot
 from ._structures import product_on, system_on
 from .rbf import RBF
@@ -153,6 +154,7 @@ class Grid(BaseKernel):
         ----------
         X : array, shape (n, d)
         V : array, shape (m,) or (m, p)
+            Real or complex.
         Y : array, shape (m, d), optional
             `X` by default; another grid is made use of for kernels that are products over coordinates.
 
@@ -161,15 +163,17 @@ class Grid(BaseKernel):
         array, shape (n,) or (n, p)
         """
         X, Y = self.check_items(X, Y)
-        if not is_numpy(X) or is_torch(V):
-            return kr.matvec(self._inner(), X, V, None if Y is X else Y)
-        V = _vectors("V", V, length(Y))
-        product = product_on(self._inner(), X, Y)
+        inner = self._inner()
+        product = product_on(inner, X, Y) if is_numpy(X) and is_numpy(Y) else None
         if product is None:
-            return kr.matvec(self._inner(), X, V, None if Y is X else Y)
-        dtype = np.result_type(self.result_dtype(X), V.dtype)
-        flat = V.astype(np.float64, copy=False).reshape(len(V), -1)
-        return product.multiply(flat).reshape(len(X), *V.shape[1:]).astype(dtype, copy=False)
+            return kr.matvec(inner, X, V, None if Y is X else Y)
+        V = check_vectors(V, len(Y), X, tensors=False)
+
+        def multiplied(columns: np.ndarray) -> np.ndarray:
+            wide = columns.astype(np.float64, copy=False).reshape(len(Y), -1)
+            return np.asarray(product.multiply(wide)).reshape(len(X), *columns.shape[1:])
+
+        return on_columns(V, self.result_dtype(X), multiplied)
 
     # -- systems ------------------------------------------------------------------------------
 
@@ -190,7 +194,7 @@ class Grid(BaseKernel):
         """
         X = self._host_items(X)
         noise = _parameters.number("noise", noise, minimum=0.0)
-        b = _vectors("b", b, len(X))
+        b = _right_hand_sides(b, X)
         dtype = np.result_type(X.dtype, b.dtype)
         B = b.astype(np.float64, copy=False).reshape(len(b), -1)
         return self._system(X).solve(B, noise).reshape(b.shape).astype(dtype, copy=False)
@@ -244,18 +248,12 @@ class Grid(BaseKernel):
             )
 
 
-def _vectors(name: str, V: Any, m: int) -> np.ndarray:
-    """`V` as an array of one or more columns of `m` real numbers."""
-    if is_torch(V):
-        raise InputError(f"{name}: expected a NumPy array, as X is one, got {describe(V)}: pass {name}.numpy()")
-    V = np.asarray(V)
-    if V.dtype.kind not in "biuf":
-        raise InputError(f"{name}: expected real numbers, got {describe(V)}")
-    if V.ndim not in (1, 2) or V.shape[0] != m:
-        raise InputError(f"{name}: expected shape ({m},) or ({m}, p), one row for each item, got {describe(V)}")
-    if not np.isfinite(V).all():
-        raise InputError(f"{name}: expected finite numbers, got {describe(V)} with NaN or infinity")
-    return V if V.dtype in (np.float32, np.float64) else V.astype(np.float64)
+def _right_hand_sides(b: Any, X: np.ndarray) -> np.ndarray:
+    """`b` as one or more columns of real numbers, float32 or float64."""
+    b = check_vectors(b, len(X), X, tensors=False, name="b")
+    if b.dtype.kind == "c":
+        raise InputError(f"b: expected real numbers, got {describe(b)}: solve for real and imaginary parts as columns")
+    return b if b.dtype in (np.float32, np.float64) else b.astype(np.float64)
 
 
 __all__ = ["Grid", "grid_points"]

@@ -8,9 +8,13 @@ from typing import Any
 import numpy as np
 
 from kernreg_core.arrays import check_array, is_sparse, is_torch, length
+from kernreg_core.errors import InputError
 
 from . import _parameters
 from ._items import KernelColumns, LandmarkSelector, block_size, with_the_rest
+
+#: Squared distances below zero by more than this, relative to their terms, are no rounding, of float32 either.
+_INDEFINITE = 1e-5
 
 
 class UniformLandmarks(LandmarkSelector):
@@ -133,7 +137,7 @@ class KMeansLandmarks(LandmarkSelector):
         Raises
         ------
         InputError
-            If `n` is no such number, or `X` is not what the kernel takes.
+            If `n` is no such number, `X` is not what the kernel takes, or squared distances overflow or are negative.
         ParameterError
             If a parameter is out of range.
         """
@@ -184,6 +188,11 @@ class _FeatureSpace:
         sums = left[:, None] + right
         # a difference of equal numbers is rounding, not distance
         squared = sums - 2.0 * K.real
+        if bool((squared < -_INDEFINITE * (np.abs(sums) + 2.0 * np.abs(K.real))).any()):
+            raise InputError(
+                f"kernel: expected one whose squared distances k(x, x) + k(z, z) - 2 k(x, z) are not negative, got "
+                f"{squared.min():.3g} of {self._gram.kernel!r}: take a positive semi-definite one"
+            )
         return np.where(squared > 16.0 * np.finfo(np.float64).eps * np.abs(sums), squared, 0.0)
 
     def distances(self, index: np.ndarray) -> np.ndarray:
@@ -201,6 +210,8 @@ class _Seeds:
         self.chosen = [int(rng.integers(n))]
         self.nearest = distances(np.array(self.chosen))[:, 0]
         self.nearest[self.chosen] = 0.0
+        if not np.isfinite(self.nearest.sum()):
+            raise InputError("X: expected items whose squared distances are finite, got some that overflow: rescale X")
 
     @property
     def potential(self) -> float:

@@ -10,13 +10,13 @@ import numpy as np
 
 import kernreg_core as kr
 from kernreg_core import BaseKernel
-from kernreg_core.arrays import check_sized, describe, is_prepared, is_sparse, is_torch, length
+from kernreg_core.arrays import check_sized, check_vectors, describe, is_prepared, is_sparse, is_torch, length
 from kernreg_core.base import result_dtype_of
 from kernreg_core.errors import InputError, NotFittedError, ParameterError
 from kernreg_core.params import entropy
 
 from . import _parameters
-from ._items import check_kernel, diagonal, on_host, take
+from ._items import check_kernel, diagonal, in_double, on_host, take
 from ._projection import Projection, landmark_gram
 from ._whitening import independent
 from .rbf import RBF
@@ -219,7 +219,7 @@ class Nystrom(BaseKernel):
             selector = self._selector(inner)
             indices = np.asarray(selector.select(X, min(m, length(X))))
         else:
-            candidates, _ = self.check_items(self.landmarks)
+            candidates = self._given(X)
         chosen = np.arange(length(candidates)) if indices is None else indices
         landmarks = take(candidates, chosen)
         kept, whitening = independent(*landmark_gram(inner, landmarks))
@@ -246,6 +246,16 @@ class Nystrom(BaseKernel):
         left_open = {"kernel": inner, "rng": entropy(self)}
         filled = {name: value for name, value in left_open.items() if name in params and params[name] is None}
         return found.set_params(**filled) if filled else found
+
+    def _given(self, X: Any) -> Any:
+        """The given landmarks, checked, which must be as wide as the items of ``fit``."""
+        landmarks = self._check_side(self.landmarks, "landmarks")
+        self.check_parameters(landmarks)
+        if self.domain == "vectors" and not (is_prepared(X) or is_prepared(landmarks)):
+            got, expected = int(landmarks.shape[1]), int(X.shape[1])
+            if got != expected:
+                raise InputError(f"landmarks: expected {expected} features, as X has, got {describe(landmarks)}")
+        return landmarks
 
     def _projection(self) -> Projection:
         """The map to features, made anew where the kernel is no longer what it was."""
@@ -341,16 +351,13 @@ class Nystrom(BaseKernel):
         """
         projection = self._projection()
         X, Y = self.check_items(X, Y)
-        V = V if is_torch(V) else np.asarray(V)
-        if V.ndim not in (1, 2) or V.shape[0] != length(Y):
-            m = length(Y)
-            raise InputError(f"V: expected shape ({m},) or ({m}, p), one row for each item of Y, got {describe(V)}")
+        side = X.values if isinstance(X, _Features) else X
+        # of items that are neither arrays nor tensors the kernel decides which library its values are of
+        decides = is_torch(side) or isinstance(X, _Features) or self.domain == "vectors"
+        V = check_vectors(V, length(Y), side, tensors=is_torch(side if decides else V))
         if isinstance(X, _Features) or isinstance(Y, _Features):
-            F, G = self._features(X, projection), self._features(Y, projection)
-            return F @ ((G.mH if is_torch(G) else G.conj().T) @ V)
+            return _times(self._features(X, projection), self._features(Y, projection), V)
         self._check_width(X)
-        if is_torch(V) != is_torch(X) and (is_torch(X) or self.domain == "vectors"):
-            raise InputError(f"V: expected an array of X's library, got {describe(V)} with X {describe(X)}")
         return projection.multiply(X, V if is_torch(V) or V.dtype.kind in "fc" else V.astype(np.float64), Y)
 
     # -- errors -------------------------------------------------------------------------------
@@ -373,6 +380,7 @@ class Nystrom(BaseKernel):
         X, _ = self.check_items(X)
         if isinstance(X, _Features):
             raise InputError("X: expected items, got features of them, which prepare gave: pass the items")
+        X = in_double(X)  # a small difference of large numbers
         return np.maximum(diagonal(projection.kernel, X) - on_host(self.diag(X)).real, 0.0)
 
     def error_estimate(self, X: Any) -> ErrorEstimate:
@@ -402,6 +410,14 @@ class Nystrom(BaseKernel):
             return ErrorEstimate(ratio, math.nan)
         spread = float(np.square(left - ratio * whole).sum()) / (n - 1)
         return ErrorEstimate(ratio, math.sqrt(spread / n) / (total / n))
+
+
+def _times(F: Any, G: Any, V: Any) -> Any:
+    """F G^H V; tensors of different dtypes, which torch refuses, are promoted first."""
+    if not is_torch(F):
+        return F @ (G.conj().T @ V)
+    dtype = sys.modules["torch"].promote_types(F.dtype, V.dtype)
+    return F.to(dtype) @ (G.to(dtype).mH @ V.to(dtype))
 
 
 def _squared_norms(F: Any) -> Any:

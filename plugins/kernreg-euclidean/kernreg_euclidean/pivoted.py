@@ -121,7 +121,8 @@ class PivotedCholesky(LandmarkSelector):
         diagonal = gram.diagonal()
         trace = float(diagonal.sum())
         factor, pivots = pivoted_cholesky(
-            diagonal,
+            # the diagonal's dtype says what is rounding
+            diagonal.astype(np.float32) if gram.is_coarse() else diagonal,
             gram.columns if block > 1 else lambda j: gram.columns(np.array([j]))[:, 0],
             n,
             tol=tol,

@@ -18,6 +18,7 @@ from kernreg_core.threads import run_parallel
 
 from . import _parameters
 from ._frequencies import COUPLINGS, DenseRows, Rows, check_coupling
+from ._products import squared_norms
 from ._quasi import cube_points
 from ._spectra import normal_quantile
 from ._tiles import SERIAL_WORK
@@ -193,9 +194,10 @@ class PositiveFeatures(RBF):
         guard_memory((n, m), dtype, what="the feature matrix")
         factor = 1.0 / np.asarray(_parameters.lengthscale("lengthscale", self.lengthscale, d))
         scaled = X.multiply(factor).tocsr() if is_sparse(X) else np.multiply(X, factor, dtype=np.float64)
-        squared = np.asarray((scaled.multiply(scaled) if is_sparse(X) else scaled * scaled).sum(axis=1)).ravel()
+        with np.errstate(over="ignore"):  # infinitely far is far, which is warned of below
+            squared = squared_norms(scaled)
+            decay = (squared + 0.5 * math.log(m)).astype(dtype)[:, None]
         self._check_reach(squared, rows, dtype)
-        decay = (squared + 0.5 * math.log(m)).astype(dtype)[:, None]
         project = rows.projection(factor, dtype)
         out = np.empty((n, m), dtype)
         limit = math.log(float(np.finfo(dtype).max))
@@ -203,11 +205,11 @@ class PositiveFeatures(RBF):
         def block(start: int) -> None:
             part = slice(start, min(start + step, n))
             values = out[part]
-            project(X[part].astype(dtype, copy=False), values)
-            np.subtract(values, decay[part], out=values)
-            if not values.max() < limit:
-                raise _overflow(dtype)
-            with np.errstate(under="ignore"):
+            with np.errstate(all="ignore"):  # what overflows is refused
+                project(X[part].astype(dtype, copy=False), values)
+                np.subtract(values, decay[part], out=values)
+                if not values.max() < limit:
+                    raise _overflow(dtype)
                 np.exp(values, out=values)
 
         parallel = n * m * (d + 16) > SERIAL_WORK
@@ -223,7 +225,8 @@ class PositiveFeatures(RBF):
         """Warn where all features of an item are 0."""
         # |x| |w| - |x|^2 bounds the exponents
         least = math.log(float(np.finfo(dtype).smallest_subnormal))
-        lost = np.count_nonzero(np.sqrt(squared) * rows.longest() - squared < least)
+        length = np.sqrt(squared)
+        lost = np.count_nonzero(length * (rows.longest() - length) < least)
         if lost:
             warnings.warn(
                 f"X: {lost} item(s) lie so far from the origin that all their features are 0 in {dtype}, and with them "

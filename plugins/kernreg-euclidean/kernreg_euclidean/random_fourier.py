@@ -20,7 +20,7 @@ from ._frequencies import COUPLINGS, DenseRows, Rows, check_coupling
 from ._quasi import cube_points
 from ._spectra import LEAST
 from ._torch import compute_dtype, host_view
-from ._waves import fill_waves, waves_of_tensor
+from ._waves import LARGEST_SINGLE, fill_waves, waves_of_tensor
 from .rbf import RBF
 
 #: Couplings of frequencies that are known to keep the law of each.
@@ -69,9 +69,9 @@ class RandomFourier(BaseKernel):
     sampler : str, class, callable or object, optional
         Where frequencies come from by quasi-Monte Carlo: the name of a registered sampler, a class or function called
         as ``f(d=..., rng=...)`` (or ``seed=...``, as scipy's older ``qmc`` engines are), or an object with ``d`` and
-        ``sample(n)`` or ``random(n)``, which is copied and whose points are shifted at random. d is the number of
-        columns of X, and more for kernels whose law needs it (one for Matern, rational quadratic, inverse multiquadric
-        and spectral mixture; the numbers of sums and products are in ``kernel.spectral_inverse(d)[0]``).
+        ``sample(n)`` or ``random(n)``, which is copied. Points that the rng does not change are shifted at random. d is
+        the number of columns of X, and more for kernels whose law needs it (one for Matern, rational quadratic, inverse
+        multiquadric and spectral mixture; the numbers of sums and products are in ``kernel.spectral_inverse(d)[0]``).
     rng : int, numpy Generator or None
         What is drawn. Two objects with one integer draw the same.
 
@@ -96,7 +96,8 @@ class RandomFourier(BaseKernel):
 
     Tensors give tensors on their device, with gradients to X, to the length scale (of a periodic kernel: the period)
     where that is a tensor, and to the factor of a multiple. float32 data are computed in float32, and in float64 where
-    products with the frequencies are too large for it. Rows may be scipy sparse where the kernel takes them.
+    products with the frequencies may exceed 1,024, as far from the origin. Rows may be scipy sparse where the kernel
+    takes them.
 
     A kernel with complex values has complex features, D frequencies and ``phi(x) = sqrt(k(0) / D) exp(i w . x)``.
 
@@ -243,8 +244,8 @@ class RandomFourier(BaseKernel):
         Returns
         -------
         array, shape (n, n_features)
-            ``features(X) @ features(Y).T`` estimates k(X, Y). Of X's library, dtype and device; the same for each row
-            whatever stands beside it.
+            ``features(X) @ features(Y).T`` estimates k(X, Y), of complex ones with ``features(Y).conj()``. Of X's
+            library, dtype and device; the same for each row whatever stands beside it.
 
         Raises
         ------
@@ -264,8 +265,7 @@ class RandomFourier(BaseKernel):
             scale = math.sqrt(share * _number(height))
             return sys.modules["torch"].from_numpy(self._fill(views[0], unit, rows, shift, scale))
         dtype = compute_dtype(X)
-        x = X.to(dtype)
-        phases = rows.of_tensor(x / _parameters.operand(unit.value, x) if unit.name else x)
+        phases = _phases(X.to(dtype), unit, rows)
         found = waves_of_tensor(phases, (share * height.real.to(dtype)).sqrt(), shift, real)
         return found.to(X.dtype) if real else found
 
@@ -354,6 +354,17 @@ class _Unit:
             return fingerprint(self.kernel)
         except FingerprintError:
             return id(self.inner)
+
+
+def _phases(X: Any, unit: _Unit, rows: Rows) -> Any:
+    """The products of a float tensor with the frequencies, in its dtype."""
+    scaled = X / _parameters.operand(unit.value, X) if unit.name else X
+    if X.element_size() == 4 and X.device.type != "mps":  # mps has no float64
+        longest = float(scaled.detach().norm(dim=1).max()) * rows.longest()
+        if longest > LARGEST_SINGLE:
+            turn = 2.0 * math.pi
+            return _phases(X.double(), unit, rows).remainder(turn).to(X.dtype)
+    return rows.of_tensor(scaled)
 
 
 def _checked(frequencies: Any, shape: tuple[int, int], kernel: Any) -> Rows:
