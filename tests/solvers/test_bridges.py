@@ -409,3 +409,16 @@ def test_without_gpytorch_the_name_is_there_and_its_call_says_what_is_missing(mo
     monkeypatch.setitem(sys.modules, "kernreg_solvers.bridge_module", None)
     with pytest.raises(MissingDependencyError, match="pip install gpytorch"):
         as_gpytorch(Gauss())
+
+
+def test_solvers_say_how_their_kernels_are_passed() -> None:
+    gpytorch = pytest.importorskip("gpytorch", reason="their modules are theirs")
+    X = points()
+    for learner in (KernelRidge, ks.GaussianProcessRegressor, ks.AlignmentLearner):
+        with pytest.raises(ParameterError, match=r"kernel: .* got RBFKernel of GPyTorch; pass .*as_kernel\(kernel\)"):
+            learner(kernel=gpytorch.kernels.RBFKernel()).fit(X, X[:, 0])
+    KernelRidge(kernel=as_kernel(gpytorch.kernels.RBFKernel())).fit(X, X[:, 0])
+    # scikit-learn's are callables of two arrays; one that gives no matrix is no kernel
+    KernelRidge(kernel=gp.RBF()).fit(X, X[:, 0])
+    with pytest.raises(ParameterError, match=r"not a matrix .*as_kernel\(kernel\)"):
+        KernelRidge(kernel=gp.CompoundKernel([gp.RBF(), gp.RBF()])).fit(X, X[:, 0])

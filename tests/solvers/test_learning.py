@@ -175,6 +175,62 @@ def test_weights_of_a_sum_are_learnt() -> None:
     assert params["k1__variance"] > 50 * params["k2__variance"]
 
 
+def test_terms_without_weights_are_named() -> None:
+    X, y = wave(30)
+    narrow, broad = Gauss(lengthscale=0.5), Gauss(lengthscale=2.0)
+    for kernel, names in (
+        (narrow + broad, 2), (1.0 * narrow + 1.0 * broad, 0), (3.0 * (narrow + broad), 2), (narrow + 1.0 * broad, 1),
+        (1.0 * narrow, 0),
+    ):  # fmt: skip
+        learner = AlignmentLearner(kernel=kernel, max_iter=100).fit(X, y)
+        assert len(learner.unweighted_) == names
+    assert AlignmentLearner(kernel=narrow + 1.0 * broad).fit(X, y).unweighted_ == ["Gauss(lengthscale=0.5)"]
+    held = AlignmentLearner(kernel=1.0 * narrow + 1.0 * broad, parameters=["lengthscale"]).fit(X, y)
+    assert len(held.unweighted_) == 2
+    with pytest.raises(ParameterError, match=r"written 1.0 \* a \+ 1.0 \* b"):
+        AlignmentLearner(kernel=Spectrum(order=1) + Spectrum(order=2)).fit(WORDS, np.arange(len(WORDS)) % 2)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e3])
+def test_leave_one_out_is_learnt_along_the_ratio_alone(scale: float) -> None:
+    X, y = wave(60)
+    clean = scale * np.sin(X[:, 0])  # without noise the error falls as far as the penalty may
+    learner = CrossValidationLearner(kernel=2.0 * Gauss(lengthscale=0.3)).fit(X, clean)
+    assert learner.theta_names_ == ["kernel__lengthscale", "alpha"]
+    assert learner.kernel_.variance == 2.0
+    assert learner.alpha_ >= 2e-8 * (1 - 1e-9)  # 1e-8 k(x, x)
+    # ridge regression solves there, without a warning, and makes the same errors
+    centred = clean - clean.mean()
+    model = KernelRidge(kernel=learner.kernel_, alpha=learner.alpha_).fit(X, centred)
+    inverse = np.linalg.inv(learner.kernel_(X) + learner.alpha_ * np.eye(60))
+    assert np.mean((model.dual_coef_ / inverse.diagonal()) ** 2) == pytest.approx(learner.objective_, rel=1e-3)
+    # nothing depends on the scale of y
+    once = CrossValidationLearner(kernel=2.0 * Gauss(lengthscale=0.3)).fit(X, y)
+    other = CrossValidationLearner(kernel=2.0 * Gauss(lengthscale=0.3)).fit(X, scale * y)
+    np.testing.assert_allclose(other.theta_, once.theta_, atol=1e-4)
+    assert other.objective_ == pytest.approx(scale**2 * once.objective_, rel=1e-6)
+
+
+def test_a_variance_is_learnt_where_it_is_asked_for_or_alpha_is_not() -> None:
+    X, y = wave(30)
+    kernel = 2.0 * Gauss()
+    for options in ({"bounds": {"alpha": "fixed"}}, {"bounds": {"variance": (0.5, 5.0)}}, {"parameters": ["variance"]},
+                    {"parameters": ["variance", "alpha"]}):  # fmt: skip
+        assert "variance" in CrossValidationLearner(kernel=kernel, alpha=0.1, **options).fit(X, y).theta_names_
+    assert CrossValidationLearner(kernel=kernel, parameters=["alpha"]).fit(X, y).theta_names_ == ["alpha"]
+    assert CrossValidationLearner(kernel=3.0 * kernel).fit(X, y).theta_names_ == [
+        "kernel__kernel__lengthscale", "alpha",
+    ]  # fmt: skip
+
+
+def test_the_likelihood_begins_at_the_data_where_the_start_is_hopeless() -> None:
+    X, y = wave(60)
+    learner = LikelihoodLearner(kernel=1.0 * Gauss(lengthscale=0.05)).fit(X, 1e3 * y)
+    good = LikelihoodLearner(kernel=1e6 * Gauss(), noise=1e4).fit(X, 1e3 * y)
+    assert learner.objective_ == pytest.approx(good.objective_, abs=1e-2)
+    assert learner.initial_objective_ < -1e5
+
+
 def test_bounds_parameters_and_samples_are_kept_to() -> None:
     X, y = wave(60)
     kernel = 1.0 * Gauss(lengthscale=0.3)

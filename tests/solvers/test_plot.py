@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 from solver_kernels import Gauss
 
+import kernreg_solvers as ks
 from kernreg_core.errors import InputError, MissingDependencyError, ParameterError
 from kernreg_solvers import KernelRidge, plot
 
@@ -71,6 +73,26 @@ def test_posterior_shows_mean_band_data_and_samples() -> None:
     np.testing.assert_allclose([band[:, 1].min(), band[:, 1].max()], [(mean - 2 * std).min(), (mean + 2 * std).max()])
     whole = plot.posterior(model, X).lines[0].get_xdata()
     np.testing.assert_allclose([whole[0], whole[-1]], [-0.1, 1.1])
+
+
+def test_posterior_says_what_its_band_is_of() -> None:
+    X = np.linspace(0, 1, 8)[:, None]
+    y = np.sin(3 * X[:, 0])
+    model = ks.GaussianProcessRegressor(kernel=1.0 * Gauss(), noise=0.04, optimizer=None).fit(X, y)
+    at = np.array([0.2, 0.5])
+    heights = []
+    for noisy, words in ((False, "of the function, without noise"), (True, "of new observations")):
+        ax = plot.posterior(model, X, y, at=at, include_noise=noisy)
+        assert any(words in text.get_text() for text in ax.get_legend().get_texts())
+        std = model.predict(at[:, None], return_std=True, include_noise=noisy)[1]
+        band = ax.collections[0].get_paths()[0].vertices
+        heights.append(np.ptp(band[band[:, 0] == 0.2, 1]))
+        assert heights[-1] == pytest.approx(4 * std[0])
+    assert heights[1] > heights[0]
+    white = GaussianProcessRegressor(RBF() + WhiteKernel(), optimizer=None).fit(X, y)  # its deviations hold the noise
+    assert "new observations" in plot.posterior(white, X).get_legend().get_texts()[0].get_text()
+    with pytest.raises(ParameterError, match="include_noise=True"):
+        plot.posterior(white, X, include_noise=True)
 
 
 def test_learning_curve_is_scikit_learns() -> None:

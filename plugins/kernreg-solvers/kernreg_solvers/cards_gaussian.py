@@ -37,6 +37,7 @@ _SEARCH = {
 _REGRESSION = {
     "noise": "variance of the targets' noise, where the search starts",
     "mean": "'zero', 'constant' (the most likely one) or a number",
+    "normalize_y": "whether targets are centred and scaled to a variance of 1 for the fit",
     **_SEARCH,
 }
 

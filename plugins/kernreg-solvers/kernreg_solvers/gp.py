@@ -23,10 +23,13 @@ from .gp_common import (
     learnt_space,
     search,
     warn_jitter,
+    warn_short,
 )
-from .gp_exact import draw, evidence, factorise, inverse_diagonal, lower_in_place, variances, whiten
+from .gp_exact import evidence, factorise, inverse_diagonal, lower_in_place, variances, whiten
 from .gp_likelihood import MarginalLikelihood
 from .gp_pull import diagonal_values
+from .gp_scale import ScaledTargets
+from .gp_start import best_start
 from .krr import checked_weights
 from .linalg import blas_threads
 from .mixin import KernelMixin, as_numpy, count
@@ -37,7 +40,7 @@ from .resolve import probe
 _BLOCK = 1 << 22
 
 
-class GaussianProcessRegressor(KernelMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class GaussianProcessRegressor(ScaledTargets, KernelMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
     r"""Gaussian process regression by one Cholesky factorisation, on items of any domain.
 
     .. math:: y_i = m + f(x_i) + \varepsilon_i, \qquad f \sim GP(0, k), \quad \varepsilon_i \sim N(0, \sigma^2),
@@ -63,6 +66,11 @@ class GaussianProcessRegressor(KernelMixin, MultiOutputMixin, RegressorMixin, Ba
     mean : {"zero", "constant"} or float
         m: 0; the constant that is most likely, found in closed form and then taken as known; or a
         given number.
+    normalize_y : bool
+        Whether targets are centred and divided by their standard deviation for the fit, each column
+        by its own. `noise`, variances in front of the kernel, their bounds, and what is learnt of
+        them count in that unit then, as in scikit-learn; a number given as `mean` in that of y. What
+        ``predict``, ``sample_y`` and ``leave_one_out`` give is in units of y in any case.
     optimizer : {"likelihood", None}
         None keeps all parameters as they are.
     parameters : list of str, optional
@@ -85,14 +93,18 @@ class GaussianProcessRegressor(KernelMixin, MultiOutputMixin, RegressorMixin, Ba
     kernel_ : kernel or None
         The clone with the parameters found, fitted where it has to be; None with 'precomputed'.
     noise_, mean_ : float
-        sigma^2 and m; ``mean_`` has shape (n_targets,) where y has columns.
+        sigma^2 (with `normalize_y` in the unit of the fit: times ``y_std_**2`` in that of y), and m
+        in units of y; ``mean_`` has shape (n_targets,) where y has columns.
+    y_mean_, y_std_ : float or ndarray, shape (n_targets,)
+        What was subtracted from y, and what it was divided by: 0 and 1 without `normalize_y`.
     theta_ : ndarray, shape (p,)
         Logarithms of what was learnt, named by ``theta_names_``; ``bounds_``, shape (p, 2), are
         their bounds.
     log_marginal_likelihood_value_ : float
-        log p(y | X), summed over targets.
+        log p(y | X), summed over targets; with `normalize_y`, of the targets in the unit of the fit,
+        as in scikit-learn.
     dual_coef_ : ndarray, shape (n_samples,) or (n_samples, n_targets)
-        A^-1 (y - m).
+        A^-1 (y - m), in units of y.
     L_ : ndarray, shape (n_samples, n_samples)
         Lower triangular, L L^T = A + ``jitter_`` I.
     jitter_ : float
@@ -120,7 +132,8 @@ class GaussianProcessRegressor(KernelMixin, MultiOutputMixin, RegressorMixin, Ba
     Warns
     -----
     ConvergenceWarning
-        If the search ended before it converged.
+        If the search ended before it converged; or with a length scale on its lower bound, where
+        nothing but the variance of y has been learnt: scale y, or set `normalize_y`.
     KernregWarning
         If a jitter had to be added; ``jitter_`` says how much.
 
@@ -131,6 +144,12 @@ class GaussianProcessRegressor(KernelMixin, MultiOutputMixin, RegressorMixin, Ba
     kernel and one noise. Gradients come from PyTorch or from differences of the kernel alone, see
     :meth:`~kernreg_solvers.hyperparameters.HyperParameters.pull`. A torch tensor is handed to the
     kernel as it is, on its device; the factorisation and all results are NumPy's.
+
+    The search begins at the kernel's parameters and at `noise`. Where that explains y worse than
+    independent noise of the variance of y would, one more likelihood is evaluated: with the median
+    distance of items for length scales, a tenth of the mean square of y - m for the noise, and the
+    rest of k(x, x) brought to it by the variances in front; it begins there if that likelihood is
+    the higher one. Only what is learnt is moved, and within its bounds.
 
     A weight w_i says that the noise of y_i has variance noise / w_i; a whole one counts as that
     many equal rows, in the likelihood too. Without noise no weight but 0 changes anything.
@@ -167,6 +186,7 @@ class GaussianProcessRegressor(KernelMixin, MultiOutputMixin, RegressorMixin, Ba
         kernel: Any = None,
         noise: float = 0.1,
         mean: Any = "zero",
+        normalize_y: bool = False,
         optimizer: str | None = "likelihood",
         parameters: Any = None,
         bounds: Any = None,
@@ -177,6 +197,7 @@ class GaussianProcessRegressor(KernelMixin, MultiOutputMixin, RegressorMixin, Ba
         self.kernel = kernel
         self.noise = noise
         self.mean = mean
+        self.normalize_y = normalize_y
         self.optimizer = optimizer
         self.parameters = parameters
         self.bounds = bounds
@@ -206,8 +227,8 @@ class GaussianProcessRegressor(KernelMixin, MultiOutputMixin, RegressorMixin, Ba
         X, y = self._fit_data(X, y, multi_output=True, y_numeric=True)
         X, y, weights = self._used_rows(X, y, sample_weight)
         self.y_fit_ = np.array(y, dtype=np.float64)
-        Y = self.y_fit_.reshape(len(y), -1)
         self._weights = weights if noise else None
+        Y, mean = self._scale(self.y_fit_.reshape(len(y), -1), weights, mean, np.ndim(y) == 1)
         self._space = learnt_space(self, X, Y, noise, mean, weights=self._weights)
         noise = self._learn(X, Y, noise, mean)
         self._condition(X, y, Y, noise, mean)
@@ -227,7 +248,7 @@ class GaussianProcessRegressor(KernelMixin, MultiOutputMixin, RegressorMixin, Ba
             X = take(X, used)
         return X, y[used], weights[used]
 
-    def _learn(self, X: Any, Y: np.ndarray, noise: float, mean: float | None) -> float:
+    def _learn(self, X: Any, Y: np.ndarray, noise: float, mean: Any) -> float:
         """The noise, and the parameters of ``kernel_``, of the largest likelihood."""
         space = self._space
         kernel = space.at(space.theta) if self.optimizer else self.kernel_
@@ -236,8 +257,10 @@ class GaussianProcessRegressor(KernelMixin, MultiOutputMixin, RegressorMixin, Ba
         self.n_iter_, self.theta_ = 1, (space.theta if self.optimizer else space.given).copy()
         if self.optimizer and len(space.theta):
             likelihood = MarginalLikelihood(space, lambda k: self._plain_gram(k, X), X, Y, mean, self._weights)
-            found = search(self, likelihood.loss, space.theta, space.bounds, len(Y))
-            self.theta_, self.n_iter_ = found.theta, found.n_evaluations
+            start = best_start(space, likelihood.loss, X, Y, mean, self._weights)
+            found = search(self, start.loss, start.theta, space.bounds, len(Y))
+            self.theta_, self.n_iter_ = found.theta, found.n_evaluations + start.extra
+            warn_short(self, space, found.theta)
             self.kernel_ = copy.deepcopy(space.at(found.theta))
             noise = space.extra(found.theta)["noise"] if noise else 0.0
         self.theta_names_, self.bounds_ = list(space.labels), space.bounds
@@ -249,7 +272,7 @@ class GaussianProcessRegressor(KernelMixin, MultiOutputMixin, RegressorMixin, Ba
             return np.array(X, dtype=np.float64, order="C")
         return self._float_gram(gram_of(kernel, X), own=True)
 
-    def _condition(self, X: Any, y: Any, Y: np.ndarray, noise: float, mean: float | None) -> None:
+    def _condition(self, X: Any, y: Any, Y: np.ndarray, noise: float, mean: Any) -> None:
         """The posterior at the parameters found."""
         K = self._training_gram(X, y)
         with blas_threads(len(K)):
@@ -265,9 +288,7 @@ class GaussianProcessRegressor(KernelMixin, MultiOutputMixin, RegressorMixin, Ba
         self.noise_ = noise
         self.log_marginal_likelihood_value_ = found.value
         self.L_ = lower_in_place(K)
-        single = np.ndim(y) == 1
-        self.mean_: Any = float(found.mean[0]) if single else found.mean
-        self.dual_coef_ = found.coef.ravel() if single else found.coef
+        self._keep_coefficients(found.coef, found.mean, np.ndim(y) == 1)
 
     # -- the posterior ----------------------------------------------------------------------
 
@@ -308,7 +329,7 @@ class GaussianProcessRegressor(KernelMixin, MultiOutputMixin, RegressorMixin, Ba
             mean, covariance = self._joint(X, prior)
             if include_noise:
                 covariance.flat[:: len(covariance) + 1] += self.noise_
-            return mean, self._for_targets(covariance)
+            return mean, self._for_targets(covariance, 2)
         if not return_std:
             return np.asarray(self._cross_matvec(X, self.dual_coef_) + self.mean_)
         mean, variance = self._marginal(X, prior)
@@ -329,8 +350,7 @@ class GaussianProcessRegressor(KernelMixin, MultiOutputMixin, RegressorMixin, Ba
         ndarray, shape (n, n_samples) or (n, n_targets, n_samples)
         """
         mean, covariance = self._joint(self._new_items(X), None)
-        drawn = draw(mean.reshape(len(mean), -1), covariance, n_samples, check_random_state(random_state))
-        return drawn[:, 0] if mean.ndim == 1 else drawn
+        return self._drawn(mean, covariance, n_samples, check_random_state(random_state))
 
     def leave_one_out(self, return_std: bool = False) -> Any:
         """What each training target would be predicted as without it, in closed form, at the parameters and mean found.
@@ -385,10 +405,9 @@ class GaussianProcessRegressor(KernelMixin, MultiOutputMixin, RegressorMixin, Ba
             X.flat[:: len(X) + 1] -= self.jitter_ + (
                 self.noise_ if self._weights is None else self.noise_ / self._weights
             )
-        likelihood = MarginalLikelihood(
-            self._space, lambda k: self._plain_gram(k, X), X, self.y_fit_.reshape(len(self.y_fit_), -1),
-            checked_mean(self.mean), self._weights,
-        )  # fmt: skip
+        Y = self._in_units(self.y_fit_.reshape(len(self.y_fit_), -1))
+        mean = self._mean_in_units(checked_mean(self.mean))
+        likelihood = MarginalLikelihood(self._space, lambda k: self._plain_gram(k, X), X, Y, mean, self._weights)
         value, gradient = likelihood(self.theta_ if theta is None else np.asarray(theta, dtype=np.float64))
         return (value, gradient) if eval_gradient else value
 
@@ -444,9 +463,3 @@ class GaussianProcessRegressor(KernelMixin, MultiOutputMixin, RegressorMixin, Ba
         if found.shape != shape or not np.isfinite(found).all():
             raise InputError(f"prior: expected finite numbers of shape {shape}, got {describe(prior)}")
         return found
-
-    def _for_targets(self, found: np.ndarray) -> np.ndarray:
-        """Repeated for each target where y has columns."""
-        if self.dual_coef_.ndim == 1:
-            return found
-        return np.repeat(found[..., None], self.dual_coef_.shape[1], axis=-1)

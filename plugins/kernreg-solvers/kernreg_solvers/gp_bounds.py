@@ -18,7 +18,7 @@ from .gp_parameters import Parameter, as_numbers
 
 #: Points among which distances are taken, spread evenly over the rows.
 SAMPLE = 300
-_LENGTHS = frozenset({"lengthscale", "length_scale", "width", "bandwidth"})
+LENGTHS = frozenset({"lengthscale", "length_scale", "width", "bandwidth"})
 _ROOM = 10.0  # bounds from the data are widened to hold the starting value with this much room on both sides
 
 
@@ -76,7 +76,7 @@ class DataScale:
     """
 
     def __init__(self, X: Any = None, y: Any = None) -> None:
-        self._rows = _sampled_rows(X)
+        self._rows = sampled_rows(X)
         self._n = 0 if self._rows is None else int(X.shape[0])
         squared = 1.0 if y is None else float(np.square(np.asarray(y, dtype=np.float64)).mean())
         self.variance = squared if np.isfinite(squared) and squared > 0 else 1.0
@@ -85,9 +85,9 @@ class DataScale:
     def bounds(self, parameter: Parameter) -> tuple[Any, Any]:
         """(low, high) for a parameter of a kernel, by its name."""
         leaf, value = parameter.leaf, parameter.value
-        relative = leaf in _LENGTHS and hasattr(parameter.owner, "period")  # a length on the circle, without unit
+        relative = leaf in LENGTHS and hasattr(parameter.owner, "period")  # a length on the circle, without unit
         if self._rows is not None and not relative:
-            if leaf in _LENGTHS:
+            if leaf in LENGTHS:
                 return self._lengths(value)
             if leaf == "period":
                 return self._periods(value)
@@ -131,7 +131,7 @@ class DataScale:
         return np.where(ranges > 0, ranges, 1.0)
 
 
-def _sampled_rows(X: Any) -> np.ndarray | None:
+def sampled_rows(X: Any) -> np.ndarray | None:
     """At most SAMPLE rows of `X` in float64, spread evenly; None where `X` holds no rows of numbers."""
     if not (isinstance(X, np.ndarray) or is_torch(X)) or X.ndim != 2:
         return None

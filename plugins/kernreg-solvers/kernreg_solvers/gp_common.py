@@ -14,7 +14,10 @@ from sklearn.exceptions import ConvergenceWarning
 import kernreg_core as kr
 from kernreg_core.errors import InputError, KernregWarning, ParameterError
 
+from .gp_bounds import LENGTHS
 from .gp_exact import factorise
+from .gp_parameters import Parameter
+from .gp_terms import terms_of
 from .hyperparameters import HyperParameters, Minimum, minimise
 from .linalg import blas_threads
 
@@ -30,7 +33,7 @@ def learnt_space(
     X: Any,
     Y: np.ndarray,
     noise: float,
-    mean: float | None,
+    mean: Any,
     *,
     weights: np.ndarray | None = None,
     least: float = 1e-8,
@@ -82,6 +85,29 @@ def search(
             stacklevel=4,
         )
     return found
+
+
+def warn_short(model: Any, space: HyperParameters, theta: np.ndarray) -> None:
+    """Say that a length scale ended on its lower bound: as far as the model can see, every item is then its own."""
+    for parameter, where in space.inside:
+        low, high = space.bounds[where].T
+        short = (theta[where] <= low + 1e-6) & (low < high)
+        if parameter.leaf in LENGTHS and short.any() and _plays_a_part(space, parameter, theta):
+            first = int(np.flatnonzero(short)[0])
+            ways = "scale y to a variance of 1" + (" or set normalize_y=True" if hasattr(model, "normalize_y") else "")
+            warnings.warn(
+                f"{type(model).__name__}: {parameter.labels()[first]} ended on its lower bound, "
+                f"{math.exp(low[first]):.3g}, where items say little about each other: {ways}, start at other values "
+                f"(the kernel's, or n_restarts={model.n_restarts} raised), or widen bounds={{{parameter.name!r}: ...}}",
+                ConvergenceWarning,
+                stacklevel=4,
+            )
+
+
+def _plays_a_part(space: HyperParameters, parameter: Parameter, theta: np.ndarray) -> bool:
+    """Whether a term that holds the parameter is left with a weight that is not negligible beside the noise."""
+    noise = space.extra(theta).get("noise", 0.0)
+    return any(term.weight > 1e-2 * noise for term in terms_of(space.at(theta)) if term.holds(parameter))
 
 
 def checked_noise(noise: Any) -> float:

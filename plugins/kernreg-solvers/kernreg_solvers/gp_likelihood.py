@@ -39,7 +39,7 @@ class MarginalLikelihood:
         gram: Callable[[Any], np.ndarray],
         X: Any,
         Y: np.ndarray,
-        mean: float | None,
+        mean: Any,
         weights: np.ndarray | None,
     ) -> None:
         self.space, self.gram, self.X, self.Y = space, gram, X, Y

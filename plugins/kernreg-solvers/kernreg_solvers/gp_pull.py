@@ -124,7 +124,7 @@ class Pull:
         self.ways, self._decided = {p.name: "differences" for p, _ in inside}, "once"
         if wanted == "differences" or (wanted == "auto" and few):
             return
-        reason = _no_autograd(self.space.kernel, X)
+        reason = no_autograd(self.space.kernel, X)
         if reason:
             if wanted == "autograd":
                 error = MissingDependencyError if "torch" in reason else ParameterError
@@ -264,7 +264,7 @@ class Pull:
         return contract(above - below) / (2.0 * h)
 
 
-def _no_autograd(kernel: Any, X: Any) -> str:
+def no_autograd(kernel: Any, X: Any) -> str:
     """Why autograd cannot be had, or ''."""
     if kernel is None or "differentiable" not in kr.capabilities(kernel):
         return f"the kernel {kernel!r} is not differentiable"

@@ -69,6 +69,31 @@ def _walk(kernel: Any, prefix: str, fronts: tuple[tuple[str, Scaled], ...]) -> I
         yield Term(kernel, prefix, fronts)
 
 
+def overall_variances(kernel: Any) -> list[str]:
+    """Names of the variances that stand in front of the whole kernel.
+
+    Examples
+    --------
+    >>> from kernreg_solvers import LinearKernel
+    >>> overall_variances(3.0 * (2.0 * LinearKernel() + LinearKernel()))
+    ['variance']
+    """
+    found, prefix = [], ""
+    while type(kernel) is Scaled:
+        found.append(f"{prefix}variance")
+        kernel, prefix = kernel.kernel, f"{prefix}kernel__"
+    return found
+
+
+def unweighted(kernel: Any, learnt: list[str]) -> list[str]:
+    """The terms of a sum, as texts, in front of which stands no variance of their own that is `learnt`."""
+    terms, overall = terms_of(kernel), overall_variances(kernel)
+    if len(terms) < 2:
+        return []
+    own = set(learnt) - set(overall)
+    return [repr(term.kernel) for term in terms if not any(name in own for name, _ in term.fronts)]
+
+
 def for_terms(kernel: Any, X: Any, Y: Any = None) -> tuple[list[Term], Any, Any]:
     """The terms, and both sides as a term sees them; the kernel as its one term between prepared items."""
     if is_prepared(X):

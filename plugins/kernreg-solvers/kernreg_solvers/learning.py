@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import numbers
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -26,13 +26,20 @@ from kernreg_core.errors import InputError, ParameterError
 
 from .alignment import Alignment, targets_of
 from .centers import take
-from .gp_common import FEW, checked_noise, learnt_space
+from .gp_common import FEW, checked_noise, learnt_space, warn_short
 from .gp_likelihood import MarginalLikelihood
+from .gp_parameters import find_parameters
+from .gp_start import Start, best_start
+from .gp_terms import overall_variances, unweighted
 from .hyperparameters import HyperParameters, Minimum, minimise
 from .linalg import blas_threads
 from .mixin import KernelMixin, count
 from .resolve import is_precomputed
 from .trained import train
+
+_EPS = float(np.finfo(np.float64).eps)
+#: The least ridge penalty by default, relative to the mean of k(x, x).
+_LEAST = 1e-8
 
 
 class _KernelLearner(KernelMixin, BaseEstimator):  # type: ignore[misc]
@@ -79,10 +86,12 @@ class _KernelLearner(KernelMixin, BaseEstimator):  # type: ignore[misc]
             raise InputError("y: expected targets that differ, got the same one for every item: nothing to learn from")
         space = self._space(X, Y)
         trainable = "trainable" in kr.capabilities(self.kernel_)
+        self.unweighted_ = unweighted(self.kernel_, _names(space))
         if not len(space.theta) and not trainable:
             raise ParameterError(
                 f"kernel: {self.kernel_!r} has no parameter that could be learnt, or bounds and parameters leave none: "
                 "positive numbers are, such as lengthscale or the variance of 2 * kernel"
+                + (", and the weights of a sum that is written 1.0 * a + 1.0 * b" if self.unweighted_ else "")
             )
         loss = self._loss(space, X, Y)
         with _value_or_told():
@@ -90,7 +99,8 @@ class _KernelLearner(KernelMixin, BaseEstimator):  # type: ignore[misc]
             if trainable:
                 self._train(space, X, Y)
             else:
-                self._search(space, loss, count(X))
+                self._search(space, self._start(space, loss, X, Y), count(X))
+                self._finish(space)
         self.n_samples_fit_ = count(X)
         return self
 
@@ -107,6 +117,8 @@ class _KernelLearner(KernelMixin, BaseEstimator):  # type: ignore[misc]
     # -- what a subclass says ---------------------------------------------------------------
 
     _larger_is_better = True
+    #: The largest entry of a gradient that is near enough to zero.
+    _tol = 1e-5
 
     def _derivative(self, K: np.ndarray, Y: np.ndarray, extra: dict[str, float]) -> tuple[float, np.ndarray]:
         """The loss, and its derivative by K."""
@@ -156,14 +168,20 @@ class _KernelLearner(KernelMixin, BaseEstimator):  # type: ignore[misc]
 
         return loss
 
-    def _search(self, space: HyperParameters, loss: Any, n: int) -> None:
+    def _start(self, space: HyperParameters, loss: Any, X: Any, Y: np.ndarray) -> Start:
+        return Start(space.theta, loss, 0)
+
+    def _finish(self, space: HyperParameters) -> None:
+        """What is left to do after a search."""
+
+    def _search(self, space: HyperParameters, start: Start, n: int) -> None:
         with blas_threads(n if n >= FEW else 0):  # the search's own small products too
             found = minimise(
-                loss, space.theta, space.bounds, n_restarts=self.n_restarts, max_iter=self.max_iter,
-                random_state=self.random_state,
+                start.loss, start.theta, space.bounds, n_restarts=self.n_restarts, max_iter=self.max_iter,
+                random_state=self.random_state, tol=self._tol,
             )  # fmt: skip
         self._say_unless_converged(found)
-        self._keep_theta(space, found.theta, found.n_evaluations)
+        self._keep_theta(space, found.theta, found.n_evaluations + start.extra)
         self.objective_ = self._reported(found.value)
 
     def _say_unless_converged(self, found: Minimum) -> None:
@@ -192,6 +210,11 @@ class _KernelLearner(KernelMixin, BaseEstimator):  # type: ignore[misc]
         self.objective_ = self._reported(found.value)
 
 
+def _names(space: HyperParameters) -> list[str]:
+    """All names of the kernel's parameters that are learnt."""
+    return [name for parameter, _ in space.inside for name in (parameter.name, *parameter.aliases)]
+
+
 @contextmanager
 def _value_or_told() -> Iterator[None]:
     """A matrix of which the objective has no value is the kernel's on these items."""
@@ -209,8 +232,9 @@ class AlignmentLearner(_KernelLearner):
 
     .. math:: A(K) = \frac{\langle H K H, Y Y^T \rangle}{\|H K H\|_F \, \|H Y Y^T H\|_F}, \qquad H = I - 1 1^T / n,
 
-    over the logarithms of the kernel's positive numbers, by L-BFGS with gradients. A sum of scaled kernels learns the
-    weights of its terms: multiple kernel learning.
+    over the logarithms of the kernel's positive numbers, by L-BFGS with gradients. A sum of scaled kernels,
+    ``1.0 * a + 1.0 * b``, learns the weights of its terms: multiple kernel learning. ``a + b`` has no weights: both
+    terms count as they are, and only what is inside them is learnt; ``unweighted_`` names such terms.
 
     Parameters
     ----------
@@ -244,6 +268,9 @@ class AlignmentLearner(_KernelLearner):
         Logarithms of the numbers learnt, and their names.
     at_bounds_ : list of str
         Those that lie on a bound.
+    unweighted_ : list of str
+        Terms of a sum that have no variance of their own in front that is learnt; empty where all weights are learnt,
+        or there is one term.
     n_iter_ : int
         Evaluations of the objective.
     n_samples_fit_, n_features_in_, feature_names_in_
@@ -324,7 +351,8 @@ class LikelihoodLearner(_KernelLearner):
     ----------
     kernel, parameters, bounds, target, max_items, n_restarts, max_iter, random_state
         As in :class:`AlignmentLearner`. The likelihood knows the scale of y, so put a variance in front:
-        ``1.0 * kernel``.
+        ``1.0 * kernel``. The search begins where :class:`GaussianProcessRegressor`'s does: from the data, if the
+        kernel's own values explain y worse than noise alone.
     noise : float
         sigma^2, where the search starts; above 0. ``bounds={"noise": "fixed"}`` keeps it.
 
@@ -398,6 +426,12 @@ class LikelihoodLearner(_KernelLearner):
     def _learnt_extra(self) -> dict[str, float]:
         return {"noise": self.noise_}
 
+    def _start(self, space: HyperParameters, loss: Any, X: Any, Y: np.ndarray) -> Start:
+        return best_start(space, loss, X, Y - Y.mean(axis=0), 0.0, None)
+
+    def _finish(self, space: HyperParameters) -> None:
+        warn_short(self, space, self.theta_)
+
     def _derivative(self, K: np.ndarray, Y: np.ndarray, extra: dict[str, float]) -> tuple[float, np.ndarray]:
         n, t = Y.shape
         centred = Y - Y.mean(axis=0)
@@ -416,10 +450,11 @@ class CrossValidationLearner(_KernelLearner):
     Parameters
     ----------
     kernel, parameters, bounds, target, max_items, n_restarts, max_iter, random_state
-        As in :class:`AlignmentLearner`. Targets are centred; classes are taken as numbers. A variance in front of the
-        kernel changes nothing that `alpha` does not: fix one of them.
+        As in :class:`AlignmentLearner`. Targets are centred; classes are taken as numbers.
     alpha : float
-        Ridge penalty, where the search starts; above 0. ``bounds={"alpha": "fixed"}`` keeps it.
+        Ridge penalty, where the search starts; above 0. ``bounds={"alpha": "fixed"}`` keeps it. By default it is
+        sought from 1e-8 times the mean of k(x, x), where float64 still solves the system, to 1e4 times that, and the
+        search starts at least ten times above the lower end.
 
     Attributes
     ----------
@@ -428,6 +463,13 @@ class CrossValidationLearner(_KernelLearner):
     alpha_ : float
     objective_, initial_objective_ : float
         The mean squared leave-one-out error.
+
+    Notes
+    -----
+    Only the ratio of a variance in front of the whole kernel to `alpha` matters: while `alpha` is learnt such a
+    variance stays as it is, unless `parameters` or `bounds` name it. In a sum every term may keep its own; fix one of
+    them, ``bounds={"k1__variance": "fixed"}``, so that what the others find can be read. Parameters at which
+    K + alpha I is singular in float64 have no error, and the search turns back from them.
 
     References
     ----------
@@ -452,6 +494,7 @@ class CrossValidationLearner(_KernelLearner):
     """
 
     _larger_is_better = False
+    _tol = 1e-7  # of errors in units of the variance of y
 
     def __init__(
         self,
@@ -484,17 +527,45 @@ class CrossValidationLearner(_KernelLearner):
 
     def _space(self, X: Any, Y: np.ndarray) -> HyperParameters:
         scale = float(np.mean(self._gram(self.kernel_, X[:200]).diagonal())) or 1.0
+        least = max(_LEAST, 10.0 * count(X) ** 2 * _EPS) * scale  # krr solves above n^2 eps of the mean diagonal
+        alpha, given = float(self.alpha), self.bounds
+        if self._alpha_is_learnt():
+            named = given if isinstance(given, Mapping) else {}
+            asked = [*(self.parameters or ()), *named]
+            held = [p for p in find_parameters(self.kernel_) if p.name in overall_variances(self.kernel_)]
+            held = [p for p in held if not any(p.answers_to(name) for name in asked)]
+            given = {**named, **{p.name: "fixed" for p in held}} if held else given
+            alpha = alpha if "alpha" in named else max(alpha, 10.0 * least)
         return HyperParameters(
-            self.kernel_, X, y=Y, parameters=self.parameters, bounds=self.bounds, extra={"alpha": float(self.alpha)},
-            extra_bounds={"alpha": (1e-8 * scale, 1e4 * scale)},
+            self.kernel_, X, y=Y, parameters=self.parameters, bounds=given, extra={"alpha": alpha},
+            extra_bounds={"alpha": (least, 1e4 * scale)},
         )  # fmt: skip
+
+    def _start(self, space: HyperParameters, loss: Any, X: Any, Y: np.ndarray) -> Start:
+        unit = float(np.mean(np.square(Y - Y.mean(axis=0))))  # the search does not depend on the scale of y
+
+        def scaled(theta: np.ndarray) -> tuple[float, np.ndarray]:
+            value, gradient = loss(theta)
+            return value / unit, gradient / unit
+
+        self._unit = unit
+        return Start(space.theta, scaled, 0)
+
+    def _finish(self, space: HyperParameters) -> None:
+        self.objective_ *= self._unit
+
+    def _alpha_is_learnt(self) -> bool:
+        if "trainable" in kr.capabilities(self.kernel_):
+            return False
+        free = not isinstance(self.bounds.get("alpha"), str) if isinstance(self.bounds, Mapping) else not self.bounds
+        return free and (self.parameters is None or "alpha" in self.parameters)
 
     def _learnt_extra(self) -> dict[str, float]:
         return {"alpha": self.alpha_}
 
     def _derivative(self, K: np.ndarray, Y: np.ndarray, extra: dict[str, float]) -> tuple[float, np.ndarray]:
         centred = Y - Y.mean(axis=0)
-        P, _ = _inverse(K, extra["alpha"])
+        P, _ = _inverse(K, extra["alpha"], least=10.0 * _EPS)
         c, diagonal = P @ centred, P.diagonal()[:, None]
         errors = c / diagonal
         value = float(np.mean(np.square(errors)))
@@ -504,13 +575,19 @@ class CrossValidationLearner(_KernelLearner):
         return value, (2.0 / errors.size) * (second - 0.5 * (first + first.T))
 
 
-def _inverse(K: np.ndarray, shift: float) -> tuple[np.ndarray, float]:
-    """(K + shift I)^-1 and the logarithm of the determinant of what is inverted."""
+def _inverse(K: np.ndarray, shift: float, *, least: float = 0.0) -> tuple[np.ndarray, float]:
+    """(K + shift I)^-1 and the logarithm of the determinant of what is inverted.
+
+    LinAlgError where the reciprocal condition number is below `least`.
+    """
     A = np.array(K, order="F")
     A.flat[:: len(A) + 1] += shift
+    norm = float(np.abs(A).sum(axis=0).max()) if least else 0.0
     factor, info = lapack.dpotrf(A, lower=1, clean=1, overwrite_a=1)
     if info != 0:
         raise np.linalg.LinAlgError("the Gram matrix is not positive definite")
+    if least and lapack.dpocon(factor, norm, uplo="L")[0] < least:
+        raise np.linalg.LinAlgError("the Gram matrix and alpha I are singular in float64 together")
     logdet = 2.0 * float(np.log(factor.diagonal()).sum())
     inverse, info = lapack.dpotri(factor, lower=1, overwrite_c=1)
     if info != 0:

@@ -136,9 +136,20 @@ def spectrum(K: Any, X: Any = None, *, label: str | None = None, ax: Any = None)
 
 
 def posterior(
-    model: Any, X: Any = None, y: Any = None, *, at: Any = None, samples: int = 0, random_state: Any = 0, ax: Any = None
+    model: Any,
+    X: Any = None,
+    y: Any = None,
+    *,
+    at: Any = None,
+    samples: int = 0,
+    include_noise: bool = False,
+    random_state: Any = 0,
+    ax: Any = None,
 ) -> Any:
     """A fitted Gaussian process over one feature: mean, a band of two standard deviations, the data.
+
+    The band is that of the function; with `include_noise` that of new observations, which should hold about 95 % of the
+    points. The legend says which.
 
     Parameters
     ----------
@@ -151,6 +162,9 @@ def posterior(
         Where to evaluate; by default 200 points over the range of `X` and a tenth beyond.
     samples : int
         How many functions drawn from the posterior to show; needs ``sample_y``.
+    include_noise : bool
+        Whether the band is that of new observations rather than of the function; needs
+        ``predict(X, return_std=True, include_noise=True)``, as kernreg's models have it.
     random_state : int or RandomState
         Of the samples.
     ax : matplotlib.axes.Axes, optional
@@ -174,18 +188,21 @@ def posterior(
     if points is not None and y is not None and np.shape(as_numpy(y)) not in ((len(points),), (len(points), 1)):
         raise InputError(f"y: expected {len(points)} targets, one for each row of X, got {describe(y)}")
     where = _where(points, at)
+    options = {"include_noise": True} if include_noise else {}
     try:
-        mean, std = model.predict(where, return_std=True)
+        mean, std = model.predict(where, return_std=True, **options)
     except TypeError as error:
+        wanted = "".join(f", {name}=True" for name in ("return_std", *options))
         raise ParameterError(
-            f"model: expected predict(X, return_std=True), as Gaussian processes have it, got {model!r}: {error}"
+            f"model: expected predict(X{wanted}), as Gaussian processes have it, got {model!r}: {error}"
         ) from error
     mean, std = np.asarray(mean), np.asarray(std)
     if mean.ndim != 1:
         raise InputError(f"model: expected one target, got predictions of shape {mean.shape}")
     axis = _axes(ax)
     line = where[:, 0]
-    axis.fill_between(line, mean - 2 * std, mean + 2 * std, color=_BLUE, alpha=0.2, lw=0, label="2 standard deviations")
+    band = f"2 standard deviations of {_band(model, include_noise)}"
+    axis.fill_between(line, mean - 2 * std, mean + 2 * std, color=_BLUE, alpha=0.2, lw=0, label=band)
     if samples:
         drawn = np.asarray(model.sample_y(where, samples, random_state=random_state)).reshape(len(line), -1)
         axis.plot(line, drawn, color=_GREY, lw=0.7, alpha=0.7)
@@ -195,6 +212,14 @@ def posterior(
     axis.set(xlabel="x", ylabel="y")
     axis.legend(frameon=False)
     return axis
+
+
+def _band(model: Any, include_noise: bool) -> str:
+    """What the standard deviations of `model` are of, as a legend says it."""
+    kernel = getattr(model, "kernel_", None)
+    # scikit-learn adds the noise of a WhiteKernel to its own
+    inside = "WhiteKernel" in repr(kernel) and type(kernel).__module__.startswith("sklearn.")
+    return "new observations" if include_noise or inside else "the function, without noise"
 
 
 def _where(points: np.ndarray | None, at: Any) -> np.ndarray:

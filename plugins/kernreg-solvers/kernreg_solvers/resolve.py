@@ -88,6 +88,8 @@ def check_usable(kernel: Any, what: str) -> Any:
     """`kernel`, unless its capabilities say that no symmetric real Gram matrix comes out of it."""
     if not callable(kernel):
         raise ParameterError(f"{what}: {_EXPECTED}, got {describe(kernel)}, which cannot be called")
+    if _library(kernel) == "gpytorch":  # a module gives lazy matrices, of tensors alone
+        raise ParameterError(f"{what}: {_EXPECTED}, got {type(kernel).__name__} of GPyTorch{_bridge(kernel)}")
     capabilities = kr.capabilities(kernel)
     for capability, reason in _UNUSABLE.items():
         if capability in capabilities:
@@ -144,13 +146,28 @@ def probe(kernel: Any, X: Any) -> None:
     except (TypeError, ValueError, AttributeError, IndexError) as error:
         raise ParameterError(
             f"kernel: {_EXPECTED}, got {kernel!r}, which fails on {shape[0]} and {shape[1]} items: {error}"
+            + _bridge(kernel)
         ) from error
     got = getattr(K, "shape", None)
     if got is None or tuple(got) != shape:
         raise ParameterError(
             f"kernel: {_EXPECTED}, got {kernel!r}, which gives {describe(K)} for {shape[0]} and {shape[1]} items "
             f"and not a matrix of shape {shape}; a function of two single items has to be called on each pair"
+            + _bridge(kernel)
         )
+
+
+def _bridge(kernel: Any) -> str:
+    """What to do with a kernel of another library, as a part of an error."""
+    return "; pass kernreg_solvers.as_kernel(kernel)" if _library(kernel) else ""
+
+
+def _library(kernel: Any) -> str:
+    """The library whose kernel it is: gpytorch, sklearn, or none."""
+    for base in type(kernel).__mro__:
+        if base.__module__.startswith(("gpytorch.", "sklearn.gaussian_process.")):
+            return base.__module__.partition(".")[0]
+    return ""
 
 
 def _are_rows(X: Any) -> bool:

@@ -10,14 +10,17 @@ from sklearn.base import BaseEstimator, MultiOutputMixin, RegressorMixin
 from sklearn.utils import check_random_state
 
 from kernreg_core.arrays import is_sparse, is_torch
-from kernreg_core.errors import InputError, ParameterError
+from kernreg_core.errors import InputError, MissingDependencyError, ParameterError
 from kernreg_core.progress import Progress
 
 from .centers import CentersMixin, take
-from .gp_common import checked_mean, checked_noise, checked_variances, indefinite, learnt_space, search
-from .gp_exact import draw, lower_in_place, whiten
-from .gp_pull import diagonal_values
+from .gp_common import checked_mean, checked_noise, checked_variances, indefinite, learnt_space, search, warn_short
+from .gp_exact import lower_in_place, whiten
+from .gp_likelihood import MarginalLikelihood
+from .gp_pull import diagonal_values, no_autograd
+from .gp_scale import ScaledTargets
 from .gp_sparse import CollapsedLikelihood, Data, bound, parts, statistics, wide
+from .gp_start import best_start
 from .krr import checked_weights
 from .linalg import blas_threads
 from .mixin import _gram as gram_of
@@ -28,11 +31,13 @@ from .operator import KernelOperator
 DEFAULT = 500
 #: Rows on which the search begins, at least: the parameters of many rows are near those of a part of them.
 _FIRST_ROWS = 5000
+#: Rows, spread evenly, on which two starts are compared.
+_START_ROWS = 300
 #: Entries of a block of k(X_new, Z) in ``predict``.
 _BLOCK = 1 << 21
 
 
-class SparseGaussianProcessRegressor(CentersMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class SparseGaussianProcessRegressor(ScaledTargets, CentersMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):  # type: ignore[misc]
     r"""Gaussian process regression on m inducing items z, for many rows: O(n m^2) time, O(m^2) memory.
 
     The posterior of the exact model is approximated by the best one, in Kullback-Leibler divergence,
@@ -54,6 +59,9 @@ class SparseGaussianProcessRegressor(CentersMixin, MultiOutputMixin, RegressorMi
         sigma^2, above 0; where the search starts. Learnt as ``"noise"``, unless it is fixed.
     mean : {"zero", "constant"} or float
         m: 0; the constant of the largest bound; or a given number.
+    normalize_y : bool
+        As in :class:`~kernreg_solvers.gp.GaussianProcessRegressor`: targets are centred and divided
+        by their standard deviation for the fit, and `noise` and variances count in that unit.
     n_centers : int, optional
         Number of inducing items, at most n; 500 by default.
     centers : array_like or list of items, optional
@@ -85,13 +93,17 @@ class SparseGaussianProcessRegressor(CentersMixin, MultiOutputMixin, RegressorMi
     kernel_ : kernel
         The clone with the parameters found.
     noise_, mean_ : float
-        sigma^2 and m; ``mean_`` has shape (n_targets,) where y has columns.
+        sigma^2 (with `normalize_y` in the unit of the fit: times ``y_std_**2`` in that of y), and m
+        in units of y; ``mean_`` has shape (n_targets,) where y has columns.
+    y_mean_, y_std_ : float or ndarray, shape (n_targets,)
+        What was subtracted from y, and what it was divided by: 0 and 1 without `normalize_y`.
     theta_, theta_names_, bounds_, at_bounds_
         Logarithms of what was learnt, their names, their bounds, and names of those on a bound.
     lower_bound_ : float
-        The bound reached, summed over targets.
+        The bound reached, summed over targets; with `normalize_y`, of the targets in the unit of the
+        fit.
     dual_coef_ : ndarray, shape (m,) or (m, n_targets)
-        Of the posterior mean: m + k(x, Z) dual_coef_.
+        Of the posterior mean, in units of y: m + k(x, Z) dual_coef_.
     L_, LB_ : ndarray, shape (m, m)
         Lower triangular: K_mm + ``jitter_`` I = L L^T, and I + L^-1 K_mn K_nm L^-T / noise.
     jitter_ : float
@@ -115,10 +127,15 @@ class SparseGaussianProcessRegressor(CentersMixin, MultiOutputMixin, RegressorMi
     Warns
     -----
     ConvergenceWarning
-        If the search ended before it converged.
+        If the search ended before it converged, or with a length scale on its lower bound.
 
     Notes
     -----
+    The search begins at the kernel's parameters and at `noise`, or, where these explain y worse than
+    independent noise would, at ones from the data, as in
+    :class:`~kernreg_solvers.gp.GaussianProcessRegressor`; both are judged by the exact likelihood
+    of at most 300 rows.
+
     A pass goes over the rows in blocks, so that X may be memory-mapped; float32 rows are kept as
     they are and computed with in float64 block by block, since K_mm is singular in float32. Rows
     are whitened before their products are summed, which costs a second product and keeps small
@@ -150,6 +167,7 @@ class SparseGaussianProcessRegressor(CentersMixin, MultiOutputMixin, RegressorMi
         kernel: Any = None,
         noise: float = 0.1,
         mean: Any = "zero",
+        normalize_y: bool = False,
         n_centers: int | None = None,
         centers: Any = None,
         selector: Any = None,
@@ -165,6 +183,7 @@ class SparseGaussianProcessRegressor(CentersMixin, MultiOutputMixin, RegressorMi
         self.kernel = kernel
         self.noise = noise
         self.mean = mean
+        self.normalize_y = normalize_y
         self.n_centers = n_centers
         self.centers = centers
         self.selector = selector
@@ -206,9 +225,10 @@ class SparseGaussianProcessRegressor(CentersMixin, MultiOutputMixin, RegressorMi
             X, y, weights = take(X, used), y[used], weights[used]
         self.n_samples_fit_ = count(X)
         Z = wide(self._distinct_centers(X))
-        data = Data(X, np.asarray(y, dtype=np.float64).reshape(len(y), -1), weights)
-        likelihood = self._learn(data, Z, noise, mean)
-        self._condition(likelihood, single=np.ndim(y) == 1)
+        single = np.ndim(y) == 1
+        Y, mean = self._scale(np.asarray(y, dtype=np.float64).reshape(len(y), -1), weights, mean, single)
+        likelihood = self._learn(Data(X, Y, weights), Z, noise, mean)
+        self._condition(likelihood, single=single)
         return self
 
     def _distinct_centers(self, X: Any) -> Any:
@@ -227,7 +247,7 @@ class SparseGaussianProcessRegressor(CentersMixin, MultiOutputMixin, RegressorMi
     def _count_centers(self, n: int) -> int:
         return min(n, DEFAULT) if self.n_centers is None else super()._count_centers(n)
 
-    def _learn(self, data: Data, Z: Any, noise: float, mean: float | None) -> CollapsedLikelihood:
+    def _learn(self, data: Data, Z: Any, noise: float, mean: Any) -> CollapsedLikelihood:
         """The likelihood, its space and items at the largest bound."""
         space = learnt_space(self, data.X, data.Y, noise, mean, weights=data.weights, least=1e-6)
         moving = bool(self.optimise_inducing) and self.optimizer is not None
@@ -239,6 +259,7 @@ class SparseGaussianProcessRegressor(CentersMixin, MultiOutputMixin, RegressorMi
                 self.centers_, self.center_indices_ = Z, None
             self.kernel_ = copy.deepcopy(space.at(self.theta_))
             noise = space.extra(self.theta_)["noise"]
+            warn_short(self, space, self.theta_)
         self.theta_names_, self.bounds_ = list(space.labels), space.bounds
         self.at_bounds_ = space.at_bounds(self.theta_) if self.optimizer else []
         self.noise_ = noise
@@ -251,14 +272,14 @@ class SparseGaussianProcessRegressor(CentersMixin, MultiOutputMixin, RegressorMi
         the search with those at rest has ended. That may be pure noise, where nothing moves them; so they also move at
         the parameters of the start, and then with these. The better one counts: no lower than with items at rest.
         """
-        data, Z, first = likelihood.data, likelihood.Z, likelihood.space.theta
+        data, Z = likelihood.data, likelihood.Z
         n, few = len(data.Y), max(_FIRST_ROWS, 20 * count(Z))
         part = data
         if n > 2 * few:
             rows = np.sort(check_random_state(self.random_state).choice(n, few, replace=False))
             part = Data(take(data.X, rows), data.Y[rows], None if data.weights is None else data.weights[rows])
         total = (self.n_restarts + 1 + 3 * moving + (part is not data)) * self.max_iter
-        self.n_iter_ = 0
+        first, self.n_iter_ = self._start(likelihood), 0
         with Progress(total, self.progress, what="bound", unit="pass") as bar:
             only = part is data and not moving
             found = self._stage(likelihood.on(part, Z, False), first, bar, self.n_restarts, quiet=not only)
@@ -270,6 +291,17 @@ class SparseGaussianProcessRegressor(CentersMixin, MultiOutputMixin, RegressorMi
             if part is not data:
                 found = self._stage(likelihood.on(data, found[2], moving), found[1], bar)
         return found[1], found[2]
+
+    def _start(self, likelihood: CollapsedLikelihood) -> np.ndarray:
+        """The better start by the exact likelihood of a few rows: the bound would blame it for the inducing items."""
+        data, space = likelihood.data, likelihood.space
+        rows = np.unique(np.linspace(0, len(data.Y) - 1, _START_ROWS).astype(int))
+        few = Data(wide(take(data.X, rows)), data.Y[rows], None if data.weights is None else data.weights[rows])
+        exact = MarginalLikelihood(
+            space, lambda kernel: self._float_gram(gram_of(kernel, few.X), own=True), few.X, few.Y, likelihood.mean,
+            few.weights,
+        )  # fmt: skip
+        return best_start(space, exact.loss, few.X, few.Y, likelihood.mean, few.weights).theta
 
     def _stage(
         self,
@@ -300,6 +332,10 @@ class SparseGaussianProcessRegressor(CentersMixin, MultiOutputMixin, RegressorMi
         """Deviations of the features, the unit in which inducing items move."""
         if not ((isinstance(Z, np.ndarray) or is_torch(Z)) and Z.ndim == 2):
             raise ParameterError("optimise_inducing: expected False for items that are no vectors, got True")
+        reason = no_autograd(self.kernel_, Z)
+        if reason:
+            error = MissingDependencyError if "torch" in reason else ParameterError
+            raise error(f"optimise_inducing: expected False, since items are moved by autograd, got True: {reason}")
         sample = np.asarray(as_numpy(X[:: max(1, count(X) // 10_000)]), dtype=np.float64)
         deviation = sample.std(axis=0)
         return np.where(deviation > 0, deviation, 1.0)
@@ -317,8 +353,7 @@ class SparseGaussianProcessRegressor(CentersMixin, MultiOutputMixin, RegressorMi
         self._inducing = Z
         self.lower_bound_, self.jitter_ = at.value, found.jitter
         self.L_, self.LB_ = lower_in_place(found.L), lower_in_place(at.LB)
-        self.mean_: Any = float(at.mean[0]) if single else at.mean
-        self.dual_coef_ = coef.ravel() if single else coef
+        self._keep_coefficients(coef, at.mean, single)
 
     # -- the posterior ----------------------------------------------------------------------
 
@@ -351,7 +386,7 @@ class SparseGaussianProcessRegressor(CentersMixin, MultiOutputMixin, RegressorMi
             mean, covariance = self._joint(X)
             if include_noise:
                 covariance.flat[:: len(covariance) + 1] += self.noise_
-            return mean, self._for_targets(covariance)
+            return mean, self._for_targets(covariance, 2)
         if not return_std:
             found = [KernelOperator(self.kernel_, rows, self._inducing).times(self.dual_coef_) for _, rows in parts(X)]
             return np.concatenate(found) + self.mean_
@@ -373,8 +408,7 @@ class SparseGaussianProcessRegressor(CentersMixin, MultiOutputMixin, RegressorMi
         ndarray, shape (n, n_samples) or (n, n_targets, n_samples)
         """
         mean, covariance = self._joint(self._new_data(X))
-        drawn = draw(mean.reshape(len(mean), -1), covariance, n_samples, check_random_state(random_state))
-        return drawn[:, 0] if mean.ndim == 1 else drawn
+        return self._drawn(mean, covariance, n_samples, check_random_state(random_state))
 
     def _marginal(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Means, and variances of f (n,), by blocks."""
@@ -405,9 +439,3 @@ class SparseGaussianProcessRegressor(CentersMixin, MultiOutputMixin, RegressorMi
     def _cross(self, X: Any) -> np.ndarray:
         """k(X, Z) in float64, ours to overwrite."""
         return self._float_gram(gram_of(self.kernel_, X, self._inducing), own=True)
-
-    def _for_targets(self, found: np.ndarray) -> np.ndarray:
-        """Repeated for each target where y has columns."""
-        if self.dual_coef_.ndim == 1:
-            return found
-        return np.repeat(found[..., None], self.dual_coef_.shape[1], axis=-1)
