@@ -6,7 +6,7 @@ import itertools
 from typing import Any
 
 import numpy as np
-from scipy.linalg import blas, lapack
+from scipy.linalg import lapack
 
 from kernreg_core.threads import pinned_blas, run_parallel
 
@@ -41,7 +41,7 @@ class BlockFactor:
         self._L = K.view(self._dtype)  # in float32 it has twice the columns
         self._potrf: Any = lapack.get_lapack_funcs("potrf", dtype=self._dtype)
         self._trtrs: Any = lapack.get_lapack_funcs("trtrs", dtype=self._dtype)
-        self._trsm: Any = blas.get_blas_funcs("trsm", dtype=self._dtype)
+        self._trtri: Any = lapack.get_lapack_funcs("trtri", dtype=self._dtype)
         self._blocks = [slice(s, min(s + _BLOCK, n)) for s in range(0, n, _BLOCK)]
         self._corners: list[np.ndarray] = []
         panel, product = np.empty(_BLOCK * n, self._dtype), np.empty(_BLOCK * n, self._dtype)
@@ -71,14 +71,14 @@ class BlockFactor:
         if info or not np.isfinite(corner).all():
             return False
         self._corners.append(corner)
+        # a product with its inverse, because SciPy's triangular solver keeps other threads of this process waiting
+        inverse = self._trtri(corner, lower=0)[0] if e < n else corner
 
         def finish(part: slice) -> None:
             below = slice(max(part.start, e - s), part.stop)
             if below.start < below.stop:
                 # rows X of the factor: X R = rows of the panel, R the upper corner
-                L[s + below.start : s + below.stop, s:e] = self._trsm(
-                    1.0, corner, rest[below].T, side=0, lower=0, trans_a=1, overwrite_b=1
-                ).T
+                np.matmul(rest[below], inverse, out=L[s + below.start : s + below.stop, s:e])
 
         run_parallel(finish, parts)
         return True

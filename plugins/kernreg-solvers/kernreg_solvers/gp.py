@@ -25,7 +25,7 @@ from .gp_common import (
     warn_jitter,
     warn_short,
 )
-from .gp_exact import evidence, factorise, inverse_diagonal, lower_in_place, variances, whiten
+from .gp_exact import evidence, factorise, inverse_diagonal, lower_in_place, moments, whiten
 from .gp_likelihood import MarginalLikelihood
 from .gp_pull import diagonal_values
 from .gp_scale import ScaledTargets
@@ -421,12 +421,11 @@ class GaussianProcessRegressor(ScaledTargets, KernelMixin, MultiOutputMixin, Reg
         before = self._prior(X, prior, 1)
         means, found = [], np.empty(n)
         step = max(64, _BLOCK // self.n_samples_fit_)
-        with blas_threads(self.n_samples_fit_):
-            for start in range(0, n, step):
-                rows = slice(start, start + step)
-                K = self._owned_cross(X if n <= step else X[rows])
-                means.append(K @ self.dual_coef_ + self.mean_)
-                found[rows] = variances(self.L_, K, before[rows])
+        for start in range(0, n, step):
+            rows = slice(start, start + step)
+            K = self._owned_cross(X if n <= step else X[rows])
+            mean, found[rows] = moments(self.L_, K, self.dual_coef_, before[rows])
+            means.append(mean + self.mean_)
         return np.concatenate(means), checked_variances(found, before, self.kernel_)
 
     def _joint(self, X: Any, prior: Any) -> tuple[np.ndarray, np.ndarray]:

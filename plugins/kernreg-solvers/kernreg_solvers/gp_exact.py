@@ -13,8 +13,9 @@ import numpy as np
 from scipy.linalg import blas, lapack
 
 from kernreg_core.errors import ParameterError
+from kernreg_core.threads import pinned_blas
 
-from .linalg import mirror_down
+from .linalg import blas_threads, mirror_down
 
 #: The largest jitter, as a fraction of the mean diagonal entry: what needs more is no rounded covariance.
 MOST = 1e-6
@@ -156,10 +157,13 @@ def inverse_diagonal(L: np.ndarray) -> np.ndarray:
     return np.asarray(np.einsum("ij,ij->i", upper, upper))
 
 
-def variances(L: np.ndarray, rows: np.ndarray, prior: np.ndarray) -> np.ndarray:
-    """prior - diag(rows A^-1 rows^T), shape (b,); overwrites `rows` (b, n)."""
-    white = whiten(L, rows)
-    return np.asarray(prior - np.einsum("ij,ij->i", white, white))
+def moments(L: np.ndarray, rows: np.ndarray, coef: np.ndarray, prior: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """rows coef, and prior - diag(rows A^-1 rows^T), shape (b,); overwrites `rows` (b, n)."""
+    with pinned_blas():  # NumPy's threads would spin on beside SciPy's, which solve: each pool waits for the other
+        mean = rows @ coef
+    with blas_threads(len(L)):
+        white = whiten(L, rows)
+    return mean, np.asarray(prior - np.einsum("ij,ij->i", white, white))
 
 
 def draw(mean: np.ndarray, covariance: np.ndarray, n_samples: int, random_state: Any) -> np.ndarray:
