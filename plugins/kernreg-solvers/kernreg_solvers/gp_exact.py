@@ -15,7 +15,7 @@ from scipy.linalg import blas, lapack
 from kernreg_core.errors import ParameterError
 from kernreg_core.threads import pinned_blas
 
-from .linalg import blas_threads, mirror_down
+from .linalg import blas_threads, cholesky_in_place, mirror_down
 
 #: The largest jitter, as a fraction of the mean diagonal entry: what needs more is no rounded covariance.
 MOST = 1e-6
@@ -49,8 +49,7 @@ def factorise(K: np.ndarray, shift: float | np.ndarray, *, most: float = MOST) -
     fraction = 0.0
     while fraction <= most and scale > 0:
         K.flat[:: n + 1] = diagonal + fraction * scale
-        # the upper triangle of K.T, which is Fortran-ordered, is the lower one of K
-        factor, info = lapack.dpotrf(K.T, lower=0, clean=0, overwrite_a=1)
+        factor, info = cholesky_in_place(K)
         if not np.shares_memory(factor, K):
             raise TypeError("factorise: K is not C-ordered")
         if info == 0 and float(K.diagonal().min()) ** 2 > 0.5 * n * _EPS * scale:

@@ -20,13 +20,18 @@ _BLOCK = 256
 _SMALL = 400
 #: Above this size LAPACK's Cholesky factorisation is not left to several BLAS threads.
 _LARGE = 8192
+#: Above this size nothing of LAPACK is: it crashes from some 16,000 rows on.
+_CRASHES = 15_000
 #: Multiplications below which a product is not spread over threads.
 _WORK = 1 << 22
 
 
 def blas_threads(n: int) -> AbstractContextManager[None]:
-    """A context for work on an (n, n) matrix: BLAS on one thread where `n` is small or KERNREG_NUM_THREADS says so."""
-    return pinned_blas() if n < _SMALL or num_threads() == 1 else nullcontext()
+    """A context for work on an (n, n) matrix: BLAS on one thread where `n` is small or KERNREG_NUM_THREADS says so.
+
+    Also where LAPACK's factorisation on several would crash, see :class:`~kernreg_solvers.blocked.BlockFactor`.
+    """
+    return pinned_blas() if n < _SMALL or n > _CRASHES or num_threads() == 1 else nullcontext()
 
 
 def rows_times(Q: np.ndarray, K: np.ndarray) -> np.ndarray:
@@ -212,7 +217,8 @@ def psd_cholesky(K: np.ndarray, *, most: float = 1e-6) -> Factor | None:
     while fraction <= most:
         A = np.array(K, order="F")
         A.flat[:: n + 1] += fraction * scale
-        L, info = lapack.dpotrf(A, lower=1, clean=1, overwrite_a=1)
+        with blas_threads(n):
+            L, info = lapack.dpotrf(A, lower=1, clean=1, overwrite_a=1)
         # a pivot that is all rounding makes a factor of no use
         if info == 0 and float(np.diagonal(L).min()) ** 2 > n * np.finfo(np.float64).eps * scale * 0.5:
             return Factor(np.asarray(L), fraction * scale)
