@@ -163,7 +163,8 @@ def from_products(kernel: Any, X: Any, q: int, *, tol: float, max_iter: int, rng
     limit = max(3 * width, min(160 + width, 2**29 // (8 * n)))
     if precision(X) > 1e-10:
         tol = max(tol, FLOAT32_TOL)
-    with np.errstate(over="ignore", invalid="ignore"):  # seen in the products
+    # what overflows is seen in the products, which have threads of their own: BLAS's would spin on beside them
+    with np.errstate(over="ignore", invalid="ignore"), pinned_blas():
         try:
             found = krylov_eigenpairs(exact, start, q, tol=tol, max_iter=max_iter, limit=limit, rough=rough)
         except InputError:

@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 from kernreg_core.arrays import is_prepared
 from kernreg_core.errors import KernregWarning, ParameterError
 from kernreg_core.progress import Progress
+from kernreg_core.threads import pinned_blas
 
 from .centers import CentersMixin, take
 from .falkon_ridge import ATTAINED, Found, LeastSquares, Sample, solve, solve_gcv
@@ -299,6 +300,18 @@ class Falkon(FalkonMixin, MultiOutputMixin, RegressorMixin, BaseEstimator):  # t
         seed: int,
     ) -> tuple[Found, np.ndarray, np.ndarray | None]:
         """The solution of all targets, their penalties and, where these were chosen, their errors."""
+        with pinned_blas():  # the passes have threads of their own: BLAS's would spin on beside them
+            return self._solved(X, Y, weights, alphas, span, seed)
+
+    def _solved(
+        self,
+        X: Any,
+        Y: np.ndarray,
+        weights: np.ndarray | None,
+        alphas: np.ndarray | str,
+        span: Span,
+        seed: int,
+    ) -> tuple[Found, np.ndarray, np.ndarray | None]:
         operator = self._operator(X, keep=self._budget())
         sample = Sample(operator, span, weights, self._uniform_centres(weights), self._picker(X), seed)
         problem = LeastSquares(operator, span, Y, weights, bool(self.fit_intercept))

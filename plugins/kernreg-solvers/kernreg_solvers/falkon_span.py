@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from scipy.linalg import blas, lapack
 import kernreg_core as kr
 from kernreg_core.arrays import describe
 from kernreg_core.errors import InputError
+from kernreg_core.threads import pinned_blas
 
 from .linalg import blas_threads, psd_cholesky
 from .mixin import as_numpy
@@ -31,6 +33,8 @@ _ROUNDING = 1e3
 _ROWS = 512
 #: Multiply-adds that take the time of one kernel value: what the choice of the sample's size weighs up.
 _KERNEL = 60.0
+#: Columns of a solution that BLAS's threads are worth.
+_COLUMNS = 16
 #: Rows of the sample, in numbers of centres.
 _SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)
 #: With this power of (effective dimension / rows) the error of conjugate gradients falls per step, as measured.
@@ -93,12 +97,12 @@ class Span:
 
     def whiten(self, R: np.ndarray) -> np.ndarray:
         """L^-1 R: of sums over rows, sum_i k(Z, x_i) r_i^T, to those of phi_i r_i^T."""
-        with blas_threads(self.size):
+        with _threads_for(R):
             return np.asarray(lapack.dtrtrs(self.L, R, lower=1)[0]).reshape(R.shape)
 
     def coefficients(self, U: np.ndarray) -> np.ndarray:
         """L^-T U: of coordinates to coefficients."""
-        with blas_threads(self.size):
+        with _threads_for(U):
             return np.asarray(lapack.dtrtrs(self.L, U, lower=1, trans=1)[0]).reshape(U.shape)
 
 
@@ -235,7 +239,7 @@ class Preconditioner:
     def __call__(self, R: np.ndarray, r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """P^-1 of sums in coordinates `R`, shape (m, t), and of the intercepts' `r`, shape (t,)."""
         centred = R if self._mean is None else R - np.multiply.outer(self._mean, r)
-        with blas_threads(len(R)):
+        with _threads_for(R):
             U = lapack.dpotrs(self._A, centred, lower=1)[0]
         return U, np.zeros(len(r)) if self._mean is None else r / self._total - self._mean @ U
 
@@ -246,6 +250,11 @@ class Preconditioner:
         with blas_threads(size):
             solved = lapack.dtrtrs(self._A, signs, lower=1)[0]
         return max(1.0, size - self._alpha * float(np.square(solved).sum()) / 8)
+
+
+def _threads_for(R: np.ndarray) -> AbstractContextManager[None]:
+    """BLAS's threads for solutions of many columns alone: they spin on for a while, beside the pass that follows."""
+    return blas_threads(len(R)) if R.ndim == 2 and R.shape[1] > _COLUMNS else pinned_blas()
 
 
 def sample_size(n: int, m: int, dimension: float, tol: float, *, rounds: int = 1, kept: float = 0.0) -> int:

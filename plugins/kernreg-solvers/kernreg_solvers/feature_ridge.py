@@ -13,6 +13,7 @@ import kernreg_core as kr
 from kernreg_core.arrays import describe, is_sparse, is_torch
 from kernreg_core.errors import InputError, ParameterError
 from kernreg_core.progress import Progress
+from kernreg_core.threads import pinned_blas
 
 from .krr import checked_weights, of_targets
 from .linalg import blas_threads
@@ -178,8 +179,7 @@ class FeatureRidge(KernelMixin, MultiOutputMixin, RegressorMixin, BaseEstimator)
             self._dual, keep = None, self._keeps_sums(8 * self.n_columns_**2)
             self._sums = Moments(self.n_columns_, Y.shape[1], self.fit_intercept)
             with self._bar(X, passes=2 if isinstance(alpha, str) and alpha == "loo" else 1) as bar:
-                for rows, Z in self._blocks(X, bar):
-                    self._sums.add(Z, Y[rows], None if weights is None else weights[rows])
+                self._add(self._sums, X, Y, weights, bar)
                 self._take(self._solved(alpha, stacklevel=3, data=(X, Y, weights), bar=bar))
         self.n_samples_seen_ = len(Y)
         if not keep:
@@ -215,8 +215,7 @@ class FeatureRidge(KernelMixin, MultiOutputMixin, RegressorMixin, BaseEstimator)
         if self._sums is None:
             raise ParameterError("keep_normal: fit kept no sums to go on from: set keep_normal=True, or start anew")
         with self._bar(X) as bar:
-            for rows, Z in self._blocks(X, bar):
-                self._sums.add(Z, Y[rows], None if weights is None else weights[rows])
+            self._add(self._sums, X, Y, weights, bar)
         self.n_samples_seen_ = seen + len(Y)
         self._forget_solution()
         return self
@@ -389,6 +388,12 @@ class FeatureRidge(KernelMixin, MultiOutputMixin, RegressorMixin, BaseEstimator)
                 bar.advance()
 
     # -- solving ------------------------------------------------------------------------------
+
+    def _add(self, sums: Moments, X: Any, Y: np.ndarray, weights: np.ndarray | None, bar: Progress) -> None:
+        """Add the rows' features to the sums: on threads of our own, beside which BLAS's would spin on."""
+        with pinned_blas():
+            for rows, Z in self._blocks(X, bar):
+                sums.add(Z, Y[rows], None if weights is None else weights[rows])
 
     def _solved(
         self,

@@ -16,6 +16,7 @@ from scipy.linalg import lapack
 
 from kernreg_core.arrays import is_torch
 from kernreg_core.errors import InputError
+from kernreg_core.threads import pinned_blas
 
 from .gp_exact import factorise, inverse_in_place, solve
 from .gp_pull import diagonal_values
@@ -118,7 +119,8 @@ def statistics(kernel: Any, data: Data, Z: Any) -> Statistics:
     sums, trace = np.zeros((m, m + T.shape[1])), 0.0
     for rows, X in parts(data.X):
         part = None if data.weights is None else data.weights[rows]
-        sums += _whitened_products(KernelOperator(kernel, X, Z), W, T[rows], part)
+        with pinned_blas():  # the products have threads of their own
+            sums += _whitened_products(KernelOperator(kernel, X, Z), W, T[rows], part)
         diagonal = diagonal_values(kernel, X)
         trace += float(diagonal.sum() if part is None else diagonal @ part)
     weighted = T if data.weights is None else T * data.weights[:, None]

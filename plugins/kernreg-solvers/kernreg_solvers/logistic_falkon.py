@@ -14,6 +14,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from kernreg_core.errors import ParameterError
 from kernreg_core.progress import Progress
+from kernreg_core.threads import pinned_blas
 
 from .falkon import FalkonMixin, unless_one
 from .falkon_newton import HessianSample, LogisticLoss, Solution, minimise
@@ -221,7 +222,8 @@ class LogisticFalkon(LogitMixin, FalkonMixin, ClassifierMixin, BaseEstimator):  
         problem = LogisticLoss(self._operator(X, keep=self._budget()), span, loss, bool(self.fit_intercept))
         sample = HessianSample(problem, weights, self._uniform_centres(weights), self._picker(X), seed)
         max_iter = int(self.max_iter)
-        with Progress(max_iter, self.progress, what="logistic Falkon", unit="step") as bar:
+        # the passes have threads of their own: BLAS's would spin on beside them
+        with Progress(max_iter, self.progress, what="logistic Falkon", unit="step") as bar, pinned_blas():
             return minimise(problem, sample, float(self.alpha), tol=float(self.tol), max_iter=max_iter, bar=bar)
 
     def _say(self, span: Span, total: float) -> None:
