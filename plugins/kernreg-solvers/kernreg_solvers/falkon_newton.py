@@ -20,10 +20,10 @@ import numpy as np
 
 from kernreg_core.progress import Progress
 
-from .falkon_ridge import as_host
 from .falkon_span import CentreRows, ItemRows, Moments, Preconditioner, Rows, Span, draw_rows, sample_size
 from .line import step_length
 from .losses import Loss
+from .mixin import as_numpy
 from .nystrom_features import all_finite
 from .operator import KernelOperator
 
@@ -106,8 +106,8 @@ class LogisticLoss:
         A = self.operator.operand(self.span.coefficients(at.U))
 
         def body(rows: slice, K: Any) -> np.ndarray:
-            g = pull(rows, as_host(K @ A) + at.b)
-            return np.vstack([as_host(K.T @ self.operator.operand(g)), g.sum(axis=0)])
+            g = pull(rows, as_numpy(K @ A) + at.b)
+            return np.vstack([as_numpy(K.T @ self.operator.operand(g)), g.sum(axis=0)])
 
         self.passes += 1
         found = all_finite(self.operator.reduce(body, (len(at.U) + 1, len(at.b))), self.operator.kernel)

@@ -12,6 +12,7 @@ from kernreg_core.progress import Progress
 
 from .falkon_span import CentreRows, ItemRows, Moments, Preconditioner, Span, draw_rows, sample_size
 from .linalg import blas_threads
+from .mixin import as_numpy
 from .nystrom_features import all_finite
 from .operator import KernelOperator
 from .penalty import PrimalPath
@@ -95,10 +96,10 @@ class LeastSquares:
         A_ = self.operator.operand(self.span.coefficients(U))
 
         def body(rows: slice, K: Any) -> np.ndarray:
-            errors = self.Y[rows][:, columns] - as_host(K @ A_) - b
+            errors = self.Y[rows][:, columns] - as_numpy(K @ A_) - b
             pull = self._weighted(rows, errors)
             return np.vstack(
-                [as_host(K.T @ self.operator.operand(pull)), pull.sum(axis=0), (pull * errors).sum(axis=0)]
+                [as_numpy(K.T @ self.operator.operand(pull)), pull.sum(axis=0), (pull * errors).sum(axis=0)]
             )
 
         found = all_finite(self.operator.reduce(body, (len(U) + 2, len(columns))), self.operator.kernel)
@@ -109,8 +110,8 @@ class LeastSquares:
         A_ = self.operator.operand(self.span.coefficients(U))
 
         def body(rows: slice, K: Any) -> np.ndarray:
-            pull = self._weighted(rows, as_host(K @ A_) + b)
-            return np.vstack([as_host(K.T @ self.operator.operand(pull)), pull.sum(axis=0)])
+            pull = self._weighted(rows, as_numpy(K @ A_) + b)
+            return np.vstack([as_numpy(K.T @ self.operator.operand(pull)), pull.sum(axis=0)])
 
         found = self.operator.reduce(body, (len(U) + 1, len(b)))
         return self.span.whiten(found[:-1]) + self.alpha * U, self.free(found[-1])
@@ -121,11 +122,6 @@ class LeastSquares:
     def free(self, b: np.ndarray) -> np.ndarray:
         """`b`, zero where there is no intercept."""
         return b if self.intercept else np.zeros_like(b)
-
-
-def as_host(x: Any) -> np.ndarray:
-    """A product as a NumPy array."""
-    return x if isinstance(x, np.ndarray) else x.cpu().numpy()
 
 
 class Sample:
