@@ -16,6 +16,7 @@ from kernreg_core.memory import guard_memory
 from kernreg_core.threads import run_parallel
 
 from .linalg import mirror_down
+from .mixin import as_numpy
 
 _TILE = 384
 
@@ -110,7 +111,7 @@ class Moments:
             B -= np.outer(z_mean, self._sum_y)
             squares = np.maximum(squares - y_mean * self._sum_y, 0.0)
             z0, y0 = self._origin if self._origin is not None else (None, 0.0)
-            z_mean, y_mean = z_mean + (0.0 if z0 is None else _host(z0)), y_mean + y0
+            z_mean, y_mean = z_mean + (0.0 if z0 is None else as_numpy(z0)), y_mean + y0
         return NormalEquations(A, B, squares, z_mean, y_mean)
 
 
@@ -150,12 +151,8 @@ def _products(Z: Any, Y: np.ndarray) -> np.ndarray:
     """Z^T Y."""
     if is_torch(Z):
         Y = sys.modules["torch"].as_tensor(np.ascontiguousarray(Y), device=Z.device)
-    return np.asarray(_host(Z.T @ Y))
+    return np.asarray(as_numpy(Z.T @ Y))
 
 
 def _column_sums(Z: Any) -> np.ndarray:
-    return np.asarray(_host(Z.sum(0)), dtype=np.float64).ravel()
-
-
-def _host(x: Any) -> Any:
-    return x.cpu().numpy() if is_torch(x) else x
+    return np.asarray(as_numpy(Z.sum(0)), dtype=np.float64).ravel()

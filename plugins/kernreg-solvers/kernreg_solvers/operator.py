@@ -19,6 +19,8 @@ from kernreg_core.arrays import describe, is_prepared, is_torch, length
 from kernreg_core.errors import InputError
 from kernreg_core.threads import run_parallel
 
+from .mixin import as_numpy
+
 #: Bytes of a block of a kernel that fills blocks in place: large enough that preparing `Z` for it does not show.
 _FILLED = 1 << 23
 #: The same of a kernel that prepares both sides for many blocks at a time.
@@ -116,7 +118,7 @@ class KernelOperator:
         V_ = self.operand(V)
 
         def fill(rows: slice, K: Any) -> None:
-            out[rows] = _host(K @ V_)
+            out[rows] = as_numpy(K @ V_)
 
         self.each(fill)
         return out
@@ -141,7 +143,7 @@ class KernelOperator:
     def values(self, rows: slice) -> np.ndarray:
         """K[rows], on the host."""
         if not self._fills:
-            return np.asarray(_host(self._called(rows)))
+            return np.asarray(as_numpy(self._called(rows)))
         left = self._some(rows)
         K = np.empty((len(left), self.shape[1]), self._dtype)
         self.kernel.into(left, self._right, K)
@@ -164,7 +166,7 @@ class KernelOperator:
 
         def one(number: int) -> None:
             for rows, K in self._blocks(groups[number]):
-                sums[number] += _host(body(rows, K))
+                sums[number] += as_numpy(body(rows, K))
 
         self._run(one, len(groups))
         return np.asarray(sums.sum(axis=0))
@@ -325,8 +327,3 @@ def _first_tensor(X: Any) -> Any:
             if is_torch(value) and value.is_floating_point():
                 return value
     return None
-
-
-def _host(x: Any) -> Any:
-    """A product as a NumPy array."""
-    return x.cpu().numpy() if is_torch(x) else x
